@@ -1,0 +1,142 @@
+//! The configuration: TOML text becomes a checked [`Config`] here, once, and nowhere else.
+//!
+//! What must stay true: a `Config` that exists is usable as it stands (paths absolute, sizes within
+//! S3's limits, patterns compiled); an error names file, line, key and what is allowed; no secret is
+//! ever held.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::calendar::CategoryRules;
+use crate::engines::Excludes;
+use crate::model::{Category, Engine};
+
+/// Everything the file says, defaults filled in, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The engines that have a section.
+    pub sources: BTreeMap<Engine, Source>,
+    /// Where backups go.
+    pub s3: S3,
+    /// The log file of each run.
+    pub log: Log,
+    /// What a host remembers between runs; may be lost without harm.
+    pub state: State,
+    /// How backups are picked and sent.
+    pub backup: Backup,
+}
+
+/// One engine's section.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Absolute path of the directory that holds the backups.
+    pub dir: PathBuf,
+    /// Paths relative to `dir` that are passed over.
+    pub exclude: Excludes,
+    /// `[oracle] include_level1`: also take folders with `lv1` in their name. Default false.
+    pub include_level1: bool,
+    /// `[mssql] include_differential`: also take `.dif` files. Default false.
+    pub include_differential: bool,
+    /// `[mssql] include_log`: also take `.trn` files. Default false.
+    pub include_log: bool,
+}
+
+/// `[s3]`.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    /// Bucket name.
+    pub bucket: String,
+    /// Key prefix with `{hostname}` filled in, without leading or trailing slash; may be empty.
+    pub prefix: String,
+    /// Region; none: the AWS chain's (environment, profile, instance).
+    pub region: Option<String>,
+    /// Another endpoint than AWS's for the region: an interface endpoint or an S3-compatible store.
+    pub endpoint_url: Option<String>,
+    /// `https://host/bucket/key` in place of `https://bucket.host/key`. Default false.
+    pub path_style: bool,
+    /// Storage class by category; none: the bucket's default (`STANDARD`).
+    pub storage_class: BTreeMap<Category, String>,
+    /// Server-side encryption asked for with each object; none: the bucket's default.
+    pub sse: Option<Sse>,
+    /// The checksum S3 is asked to verify.
+    pub checksum: ChecksumChoice,
+    /// Account that must own the bucket (12 digits), or every call is refused by S3.
+    pub expected_bucket_owner: Option<String>,
+    /// PEM file with certificate authorities to trust besides the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// Longest wait for a connection. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Longest time for one attempt of one request. Default 5 min.
+    pub attempt_timeout: Duration,
+}
+
+/// `[s3] sse` and `kms_key_id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sse {
+    /// `AES256`: keys held by S3.
+    Aes256,
+    /// `aws:kms`, with the key's id or ARN, or AWS's own key for S3.
+    Kms(Option<String>),
+}
+
+/// `[s3] checksum`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumChoice {
+    /// CRC64NVME of the whole object, or the best that the endpoint takes.
+    Auto,
+    /// CRC64NVME of the whole object, nothing else.
+    Crc64Nvme,
+    /// CRC32C of the whole object.
+    Crc32c,
+    /// SHA-256 of each object or part.
+    Sha256,
+    /// None: only sizes can be compared.
+    None,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Absolute path of the directory. Default `/var/log/dbbackup`.
+    pub dir: PathBuf,
+    /// Days a log file is kept. Default 90.
+    pub keep_days: u32,
+    /// Text for people or JSON lines. Default text.
+    pub format: LogFormat,
+}
+
+/// `[log] format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text an event.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[state]`.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Absolute path of the directory. Default `/var/lib/dbbackup`.
+    pub dir: PathBuf,
+}
+
+/// `[backup]`.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    /// Attempts for each file and each part. Default 3.
+    pub attempts: u32,
+    /// Pauses after the first, second … failed attempt; the last one repeats. Default 5 s, 10 s.
+    pub pauses: Vec<Duration>,
+    /// Requests in flight at once, small files and parts together. Default 32.
+    pub concurrency: usize,
+    /// Bytes of part buffers held at once. Default 32 MiB.
+    pub buffer_memory: u64,
+    /// Smallest part of a multipart upload in bytes; grows with the file. Default 8 MiB.
+    pub part_size: u64,
+    /// How a date becomes a category.
+    pub categories: CategoryRules,
+}
