@@ -1,0 +1,70 @@
+//! The SDK's client, set up for this job: no retries of its own (we count attempts), no proxy (one
+//! would lead around the private link unseen), no payload signing, own timeouts.
+
+use std::sync::atomic::AtomicU8;
+
+use anyhow::Context as _;
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+
+use super::{Bucket, Layout};
+use crate::config;
+
+impl Bucket {
+    /// A bucket as configured; no byte goes over the network yet.
+    ///
+    /// # Errors
+    /// Where the certificate bundle cannot be read or used.
+    pub async fn connect(settings: &config::S3) -> anyhow::Result<Self> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(settings.connect_timeout)
+            .operation_attempt_timeout(settings.attempt_timeout)
+            .build();
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_context(tls_context(settings)?)
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            // Its grace of 5 s has aborted uploads over slow lines; attempts have their own timeout.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(region) = &settings.region {
+            loader = loader.region(aws_config::Region::new(region.clone()));
+        }
+        let shared = loader.load().await;
+        let mut builder = aws_sdk_s3::config::Builder::from(&shared)
+            .force_path_style(settings.path_style)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            // Our own digests of what arrives are compared with the manifest.
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        if let Some(url) = &settings.endpoint_url {
+            builder = builder.endpoint_url(url);
+        }
+        if shared.region().is_none() {
+            // Stores other than AWS mostly do not care; AWS answers with the right region's name.
+            builder = builder.region(aws_sdk_s3::config::Region::new("us-east-1"));
+        }
+        Ok(Self {
+            client: aws_sdk_s3::Client::from_conf(builder.build()),
+            settings: settings.clone(),
+            layout: Layout::new(&settings.prefix),
+            checksum: AtomicU8::new(0),
+        })
+    }
+}
+
+fn tls_context(settings: &config::S3) -> anyhow::Result<TlsContext> {
+    let mut trust = TrustStore::default();
+    if let Some(path) = &settings.ca_bundle {
+        let pem = std::fs::read(path).with_context(|| format!("read ca_bundle {}", path.display()))?;
+        trust = trust.with_pem_certificate(pem);
+    }
+    TlsContext::builder().with_trust_store(trust).build().context("use the certificate bundle of ca_bundle")
+}

@@ -1,0 +1,225 @@
+//! What can go wrong between here and the bucket, in the terms callers decide by.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+/// A failed call, with the verb and the object it was about.
+#[derive(Debug, Clone)]
+pub struct BucketError {
+    /// What was tried: `put object`, `list objects` …
+    pub verb: &'static str,
+    /// Key, prefix or bucket.
+    pub object: String,
+    /// What callers branch on.
+    pub kind: ErrorKind,
+    /// S3's or the network's own words, with the code where there is one.
+    pub detail: String,
+}
+
+/// What callers branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// No such object or version.
+    NotFound,
+    /// No such bucket.
+    NoSuchBucket,
+    /// The multipart upload is gone: completed, aborted or expired.
+    NoSuchUpload,
+    /// `If-None-Match: *` and there is such an object (412), or `If-Match` and it is another (412).
+    Precondition,
+    /// A concurrent change (409): start again.
+    Conflict,
+    /// These credentials may not do this (403 `AccessDenied`).
+    Denied,
+    /// There are no credentials, or S3 does not take them.
+    Credentials,
+    /// S3 computed another checksum than ours: bytes were damaged on the way.
+    BadDigest,
+    /// The endpoint cannot do what was asked, or takes it for wrong (400, 501).
+    Rejected,
+    /// No answer: name, route, TLS, connection, time.
+    Unreachable,
+    /// The server is in trouble or asks to slow down (5xx, 429).
+    Server,
+    /// Object in an archive class that must be retrieved first.
+    Archived,
+    /// The object read is not the one pinned, or shorter than it said.
+    Changed,
+}
+
+impl BucketError {
+    /// Whether the same call may well succeed a little later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self.kind {
+            ErrorKind::Conflict | ErrorKind::BadDigest | ErrorKind::Unreachable | ErrorKind::Server => true,
+            ErrorKind::NotFound
+            | ErrorKind::NoSuchBucket
+            | ErrorKind::NoSuchUpload
+            | ErrorKind::Precondition
+            | ErrorKind::Denied
+            | ErrorKind::Credentials
+            | ErrorKind::Rejected
+            | ErrorKind::Archived
+            | ErrorKind::Changed => false,
+        }
+    }
+
+    /// Whether the bucket as a whole cannot be used: no route, no bucket, no credentials.
+    #[must_use]
+    pub const fn is_no_bucket(&self) -> bool {
+        match self.kind {
+            ErrorKind::Unreachable
+            | ErrorKind::NoSuchBucket
+            | ErrorKind::Credentials
+            | ErrorKind::Server
+            | ErrorKind::Denied => true,
+            ErrorKind::NotFound
+            | ErrorKind::NoSuchUpload
+            | ErrorKind::Precondition
+            | ErrorKind::Conflict
+            | ErrorKind::BadDigest
+            | ErrorKind::Rejected
+            | ErrorKind::Archived
+            | ErrorKind::Changed => false,
+        }
+    }
+
+    /// What to do next, for the operator.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::NotFound => "look for the key with `dbbackup list`",
+            ErrorKind::NoSuchBucket => "check `bucket` and `region` in [s3]",
+            ErrorKind::NoSuchUpload | ErrorKind::Conflict => "run it again",
+            ErrorKind::Precondition => "the key is taken: look at it with `dbbackup show`",
+            ErrorKind::Denied => "give this identity the permission that is named, or use another profile",
+            ErrorKind::Credentials => {
+                "check the credentials (environment, profile, role), their expiry and this host's clock"
+            }
+            ErrorKind::BadDigest => "bytes were damaged on the way: check the network path and memory, run again",
+            ErrorKind::Rejected => "check endpoint_url, path_style, checksum and sse in [s3]",
+            ErrorKind::Unreachable => "check endpoint_url, name resolution, the tunnel and the firewall, run again",
+            ErrorKind::Server => "wait and run again",
+            ErrorKind::Archived => "retrieve the object from its archive class first",
+            ErrorKind::Changed => "the object changed while it was read: run again",
+        }
+    }
+}
+
+impl fmt::Display for BucketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.verb, self.object, self.detail)
+    }
+}
+
+impl Error for BucketError {}
+
+/// Turns the SDK's error into ours.
+pub(super) fn classify<E>(
+    verb: &'static str,
+    object: impl fmt::Display,
+    error: &SdkError<E, HttpResponse>,
+) -> BucketError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let object = object.to_string();
+    let (kind, detail) = match error {
+        SdkError::ConstructionFailure(_) => (construction_kind(error), chain(error)),
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => (ErrorKind::Unreachable, chain(error)),
+        SdkError::DispatchFailure(failure) => {
+            let text = chain(error);
+            // Credentials are fetched inside the dispatch; a missing one is no network trouble.
+            let missing = text.contains("credentials");
+            let kind = if failure.is_user() || missing { ErrorKind::Credentials } else { ErrorKind::Unreachable };
+            (kind, text)
+        }
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            let code = service.err().code().unwrap_or_default();
+            let message = service.err().message().unwrap_or_default();
+            (service_kind(code, status), service_detail(code, message, status))
+        }
+        _ => (ErrorKind::Unreachable, chain(error)),
+    };
+    BucketError { verb, object, kind, detail }
+}
+
+fn construction_kind<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> ErrorKind {
+    if chain(error).contains("credentials") { ErrorKind::Credentials } else { ErrorKind::Rejected }
+}
+
+/// S3 error codes: S3 API reference, "List of error codes".
+fn service_kind(code: &str, status: u16) -> ErrorKind {
+    match code {
+        "NoSuchKey" | "NoSuchVersion" => ErrorKind::NotFound,
+        "NoSuchBucket" => ErrorKind::NoSuchBucket,
+        "NoSuchUpload" => ErrorKind::NoSuchUpload,
+        "PreconditionFailed" => ErrorKind::Precondition,
+        "ConditionalRequestConflict" | "OperationAborted" => ErrorKind::Conflict,
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken"
+        | "TokenRefreshRequired" | "RequestTimeTooSkewed" | "NotSignedUp" | "AuthorizationHeaderMalformed" => {
+            ErrorKind::Credentials
+        }
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => ErrorKind::Denied,
+        "BadDigest" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch" | "IncompleteBody" => {
+            ErrorKind::BadDigest
+        }
+        "RequestTimeout" => ErrorKind::Unreachable,
+        "SlowDown" | "InternalError" | "ServiceUnavailable" | "ThrottlingException" => ErrorKind::Server,
+        "InvalidObjectState" => ErrorKind::Archived,
+        _ => match status {
+            404 => ErrorKind::NotFound,
+            412 => ErrorKind::Precondition,
+            409 => ErrorKind::Conflict,
+            401 | 403 => ErrorKind::Denied,
+            // A store says that it lacks an operation or a checksum with 501.
+            501 => ErrorKind::Rejected,
+            429 | 500..=599 => ErrorKind::Server,
+            // A 200 that turned out to carry an error is the server's trouble.
+            200..=299 => ErrorKind::Server,
+            _ => ErrorKind::Rejected,
+        },
+    }
+}
+
+fn service_detail(code: &str, message: &str, status: u16) -> String {
+    match (code, message) {
+        ("", "") => format!("the server answered {status}"),
+        ("", message) => format!("{message} ({status})"),
+        (code, "") => format!("{code} ({status})"),
+        (code, message) => format!("{code}: {message} ({status})"),
+    }
+}
+
+/// An error and its causes on one line, without repeats.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !parts.iter().any(|seen| seen.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_by_what_a_caller_does_next() {
+        assert_eq!(service_kind("SlowDown", 503), ErrorKind::Server);
+        assert_eq!(service_kind("", 412), ErrorKind::Precondition);
+        assert_eq!(service_kind("ExpiredToken", 400), ErrorKind::Credentials);
+        assert_eq!(service_kind("NotImplemented", 501), ErrorKind::Rejected);
+        assert_eq!(service_kind("InternalError", 200), ErrorKind::Server);
+    }
+}

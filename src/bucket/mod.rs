@@ -1,0 +1,122 @@
+//! The bucket: the only place that knows the AWS SDK.
+//!
+//! What must stay true: every write of data or a manifest is conditional unless the caller holds the
+//! operator's word ([`Overwrite::Replace`]); payloads are sent once, unsigned, with a checksum that
+//! S3 verifies; no call is retried here, so that whoever counts attempts counts all of them.
+
+mod client;
+mod error;
+mod key;
+mod multipart;
+mod object;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+pub use error::{BucketError, ErrorKind};
+pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
+pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
+pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
+
+use crate::checksum::{Algorithm, Checksum};
+use crate::config::{self, ChecksumChoice};
+use crate::model::Category;
+
+/// Whether an existing object may be written over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Create only: `If-None-Match: *`.
+    Never,
+    /// The operator said `--replace`; the bucket keeps the old version.
+    Replace,
+}
+
+/// One bucket, reached with one identity.
+#[derive(Debug)]
+pub struct Bucket {
+    client: aws_sdk_s3::Client,
+    settings: config::S3,
+    layout: Layout,
+    /// Under `auto`, what the endpoint turned out to take.
+    checksum: AtomicU8,
+}
+
+impl Bucket {
+    /// Where things lie in it.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.bucket
+    }
+
+    /// `s3://bucket/key`, for people.
+    #[must_use]
+    pub fn uri(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.settings.bucket)
+    }
+
+    /// The algorithm sent with uploads now, or `None` for none.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        match self.settings.checksum {
+            ChecksumChoice::Auto => match self.checksum.load(Ordering::Relaxed) {
+                0 => Some(Algorithm::Crc64Nvme),
+                1 => Some(Algorithm::Sha256),
+                _ => None,
+            },
+            ChecksumChoice::Crc64Nvme => Some(Algorithm::Crc64Nvme),
+            ChecksumChoice::Crc32c => Some(Algorithm::Crc32c),
+            ChecksumChoice::Sha256 => Some(Algorithm::Sha256),
+            ChecksumChoice::None => None,
+        }
+    }
+
+    /// Steps down to what an older endpoint may take (`auto` only): CRC64NVME, SHA-256, none.
+    /// `rejected` is the algorithm that was refused, so that two uploads refused together step once.
+    /// False where there is nothing below.
+    pub fn step_down(&self, rejected: Option<Algorithm>) -> bool {
+        if self.settings.checksum != ChecksumChoice::Auto || rejected.is_none() {
+            return false;
+        }
+        if self.algorithm() == rejected {
+            let from = self.checksum.load(Ordering::Relaxed);
+            let step = self.checksum.compare_exchange(from, from + 1, Ordering::Relaxed, Ordering::Relaxed);
+            if step.is_ok() {
+                tracing::warn!(
+                    "the endpoint refuses {} checksums; going on with {}",
+                    rejected.map_or_else(String::new, |algorithm| algorithm.to_string()),
+                    self.algorithm().map_or_else(|| "none".to_owned(), |next| next.to_string()),
+                );
+            }
+        }
+        true
+    }
+
+    fn storage_class(&self, category: Category) -> Option<aws_sdk_s3::types::StorageClass> {
+        self.settings.storage_class.get(&category).map(|class| class.as_str().into())
+    }
+
+    fn owner(&self) -> Option<String> {
+        self.settings.expected_bucket_owner.clone()
+    }
+}
+
+/// What S3 said of a checksum, whichever of its fields it used.
+fn checksum_from(
+    crc64: Option<&str>,
+    crc32c: Option<&str>,
+    sha256: Option<&str>,
+    composite: bool,
+) -> Option<Checksum> {
+    use crate::checksum::Scope;
+    let scope = if composite { Scope::Composite } else { Scope::FullObject };
+    let make = |algorithm, value: &str| Checksum { algorithm, scope, value: value.to_owned() };
+    crc64
+        .map(|value| make(Algorithm::Crc64Nvme, value))
+        .or_else(|| crc32c.map(|value| make(Algorithm::Crc32c, value)))
+        .or_else(|| sha256.map(|value| make(Algorithm::Sha256, value)))
+}
