@@ -35,3 +35,6 @@ impl CategoryRules {
         }
     }
 }
+
+/// stub
+pub fn why_category(_date: BackupDate, _rules: &CategoryRules) -> String { String::new() }

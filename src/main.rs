@@ -1,1 +1,3 @@
+//! Parse, start the log, run, exit code. Everything else is in the library.
+
 fn main() {}

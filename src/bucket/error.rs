@@ -88,6 +88,15 @@ impl BucketError {
         }
     }
 
+    /// Whether the endpoint refused the call because of the checksum that came with it. Stores say so
+    /// in their own words; AWS never does for the algorithms we send.
+    #[must_use]
+    pub fn blames_checksum(&self) -> bool {
+        let text = self.detail.to_ascii_lowercase();
+        self.kind == ErrorKind::Rejected
+            && ["checksum", "algorithm", "notimplemented", "(501)"].iter().any(|word| text.contains(word))
+    }
+
     /// What to do next, for the operator.
     #[must_use]
     pub const fn advice(&self) -> &'static str {

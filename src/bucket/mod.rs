@@ -4,6 +4,7 @@
 //! operator's word ([`Overwrite::Replace`]); payloads are sent once, unsigned, with a checksum that
 //! S3 verifies; no call is retried here, so that whoever counts attempts counts all of them.
 
+mod body;
 mod client;
 mod error;
 mod key;
@@ -12,6 +13,7 @@ mod object;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+pub use body::{PartBody, StreamFeed, stream};
 pub use error::{BucketError, ErrorKind};
 pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
 pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
@@ -73,6 +75,19 @@ impl Bucket {
             ChecksumChoice::Sha256 => Some(Algorithm::Sha256),
             ChecksumChoice::None => None,
         }
+    }
+
+    /// Whether an object must be compared with its file before it counts: always, unless the operator
+    /// switched checksums off.
+    #[must_use]
+    pub fn wants_proof(&self) -> bool {
+        self.settings.checksum != ChecksumChoice::None
+    }
+
+    /// Longest time for one attempt of one request as configured.
+    #[must_use]
+    pub const fn attempt_timeout(&self) -> std::time::Duration {
+        self.settings.attempt_timeout
     }
 
     /// Steps down to what an older endpoint may take (`auto` only): CRC64NVME, SHA-256, none.

@@ -4,12 +4,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
-use bytes::Bytes;
 
 use super::error::classify;
 use super::object::{attempt_timeout, if_none_match, length, sse_fields, system_time, unquoted};
+use super::body::PartBody;
 use super::{Bucket, BucketError, ErrorKind, ObjectKey, Overwrite, PutOptions, Receipt, checksum_from};
 use crate::checksum::{Algorithm, Checksum, Scope};
 
@@ -59,7 +58,7 @@ pub struct PartReceipt {
     pub number: i32,
     /// Entity tag, unquoted.
     pub etag: String,
-    /// Base64, ours, sent again at completion.
+    /// Base64, ours or, for a streamed part, S3's; sent again at completion.
     pub checksum: Option<String>,
 }
 
@@ -101,15 +100,17 @@ impl Bucket {
         Ok(MultipartUpload { key: key.clone(), id, algorithm })
     }
 
-    /// Sends one part. `checksum` is base64 in the upload's algorithm.
+    /// Sends one part. `checksum` is base64 in the upload's algorithm; a streamed part has none yet,
+    /// and the receipt then carries what S3 computed.
     pub async fn upload_part(
         &self,
         upload: &MultipartUpload,
         number: i32,
-        body: Bytes,
+        body: PartBody,
         checksum: Option<String>,
         timeout: Duration,
     ) -> Result<PartReceipt, BucketError> {
+        let len = body.len();
         let mut request = self
             .client
             .upload_part()
@@ -117,7 +118,7 @@ impl Bucket {
             .key(upload.key.as_str())
             .upload_id(&upload.id)
             .part_number(number)
-            .content_length(i64::try_from(body.len()).unwrap_or(i64::MAX))
+            .content_length(i64::try_from(len).unwrap_or(i64::MAX))
             .set_expected_bucket_owner(self.owner());
         if let (Some(algorithm), Some(value)) = (upload.algorithm, checksum.clone()) {
             request = match algorithm {
@@ -127,7 +128,7 @@ impl Bucket {
             };
         }
         let reply = request
-            .body(ByteStream::from(body))
+            .body(body.into_stream())
             .customize()
             .disable_payload_signing()
             .config_override(attempt_timeout(timeout))
@@ -146,7 +147,7 @@ impl Bucket {
             reply.checksum_sha256(),
             false,
         );
-        if let (Some(theirs), Some(ours)) = (theirs, &checksum)
+        if let (Some(theirs), Some(ours)) = (&theirs, &checksum)
             && theirs.value != *ours
         {
             return Err(failed(
@@ -156,6 +157,7 @@ impl Bucket {
         }
         let etag = unquoted(reply.e_tag())
             .ok_or_else(|| failed(ErrorKind::Rejected, "the server gave no entity tag".to_owned()))?;
+        let checksum = checksum.or_else(|| theirs.map(|theirs| theirs.value));
         Ok(PartReceipt { number, etag, checksum })
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
+pub use crate::source::{Excludes, Stamp};
 use crate::model::{BackupDate, Engine, RelPath, SetKind, SetName};
 
 /// One set found in a source, with every file it consists of.
@@ -21,6 +21,10 @@ pub struct BackupSet {
     pub kind: SetKind,
     /// Absolute path of the file or the folder.
     pub path: PathBuf,
+    /// Why this set cannot be called complete; the plan refuses a set that has any.
+    pub troubles: Vec<String>,
+    /// What is remarkable about it, and no reason to refuse.
+    pub notes: Vec<String>,
     /// The files, sorted by `rel`; for [`SetKind::File`] exactly one whose `rel` is empty.
     pub files: Vec<SourceFile>,
 }
@@ -42,23 +46,6 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// What it looked like when found.
     pub stamp: Stamp,
-}
-
-/// What tells whether a file is still the one that was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// Bytes.
-    pub size: u64,
-    /// Last modification.
-    pub mtime: SystemTime,
-    /// Last change of the inode, nanoseconds since the epoch.
-    pub ctime_ns: i128,
-    /// Device number.
-    pub dev: u64,
-    /// Inode number.
-    pub ino: u64,
-    /// Permission bits.
-    pub mode: u32,
 }
 
 /// What a walk of one source gave.
@@ -104,30 +91,26 @@ pub enum Why {
     EmptyFolder,
 }
 
-/// Paths relative to a source that are passed over: whole components or globs.
-#[derive(Debug, Clone, Default)]
-pub struct Excludes {
-    texts: Vec<String>,
-}
-
-impl Excludes {
-    /// Compiles the patterns of an `exclude` setting.
-    ///
-    /// # Errors
-    /// The reason for the first pattern that is none.
-    pub fn new(texts: &[String]) -> Result<Self, String> {
-        Ok(Self { texts: texts.to_vec() })
-    }
-
-    /// The patterns as they are written in the file.
-    #[must_use]
-    pub fn texts(&self) -> &[String] {
-        &self.texts
-    }
-}
-
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
     }
 }
+
+impl Why {
+    /// stub
+    pub fn severity(&self) -> Option<crate::model::Severity> { None }
+}
+impl Passed {
+    /// stub
+    pub fn finding(&self) -> Option<crate::model::Finding> { None }
+}
+/// stub
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// stub
+    #[error("missing {0:?}")]
+    Missing(PathBuf),
+}
+/// stub
+pub fn discover(_e: Engine, _s: &crate::config::Source, _d: crate::model::DateRange) -> Result<Discovery, SourceError> { Ok(Discovery::default()) }

@@ -1,0 +1,440 @@
+//! `dbbackup [all|oracle|mysql|mssql]`: discover, plan, ship, commit, report.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use chrono::{DateTime, Local, Utc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, Site};
+use crate::bucket::{BucketError, Overwrite};
+use crate::calendar;
+use crate::catalog::{CommitError, Stamp};
+use crate::config::{Config, Source};
+use crate::engines::{self, BackupSet, Passed, SourceError, Why};
+use crate::model::{DateRange, Engine, ExitCode, Finding, Severity, Target};
+use crate::plan::{self, Action, ShipReason, Step};
+use crate::report::{self, RunReport, SetReport, Status};
+use crate::transfer::{Events, FileError, Order, Pool, Settings, ShipError, Uploader};
+use crate::ui;
+
+/// Sets under way at once; their files share one pool.
+const SETS_AT_ONCE: usize = 16;
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Which engines.
+    pub target: Target,
+    /// Which backup dates.
+    pub dates: DateRange,
+    /// Create only, or `--replace`.
+    pub overwrite: Overwrite,
+    /// No progress bars.
+    pub quiet: bool,
+}
+
+/// Sets found on the disk, before the bucket was asked.
+#[derive(Debug, Default)]
+struct Found {
+    sets: Vec<BackupSet>,
+    passed: Vec<Passed>,
+    findings: Vec<Finding>,
+}
+
+/// A run: what it knows from its start on.
+#[derive(Debug)]
+pub struct Run<'c> {
+    config: &'c Config,
+    request: Request,
+    cancel: CancellationToken,
+    lines: ui::Lines,
+    host: String,
+    id: String,
+    started: DateTime<Local>,
+    clock: Instant,
+}
+
+impl<'c> Run<'c> {
+    /// A run that begins now.
+    #[must_use]
+    pub fn new(config: &'c Config, request: Request, cancel: CancellationToken, lines: ui::Lines) -> Self {
+        let started = Local::now();
+        let stamp = started.with_timezone(&Utc).format("%Y%m%dT%H%M%SZ");
+        let id = format!("{stamp}-{}-{}", request.target, std::process::id());
+        let host = crate::source::host_name();
+        Self { config, request, cancel, lines, host, id, started, clock: Instant::now() }
+    }
+
+    /// The plan alone: reads disk and catalog, writes nothing.
+    pub async fn plan_only(&self) -> Result<RunReport, Failure> {
+        let found = self.discover()?;
+        let site = Site::new(self.config).await?;
+        if !found.sets.is_empty() {
+            site.reach().await?;
+        }
+        let (steps, mut findings) = self.plan(&site, found).await;
+        findings.sort_by(|a, b| a.subject.cmp(&b.subject));
+        let sets = steps.into_iter().map(planned).collect();
+        Ok(self.report(sets, findings))
+    }
+
+    /// The whole run. Everything that goes wrong with a set is in the report; only what keeps the
+    /// run from doing anything is a failure.
+    pub async fn execute(&self) -> Result<RunReport, Failure> {
+        let (target, dates) = (self.request.target, self.request.dates);
+        tracing::info!(run = %self.id, host = %self.host, "[INFO] dbbackup {target}: backups of {dates}");
+        let found = self.discover()?;
+        let site = Site::new(self.config).await?;
+        site.reach().await?;
+        self.allow_replace(&site).await?;
+        let (steps, findings) = self.plan(&site, found).await;
+        let (sets, errors) = self.carry_out(&site, steps).await;
+        let mut report = self.report(sets, findings);
+        // Nothing got through, and only because the bucket refuses us: then no record would either.
+        if nothing_but_bucket_errors(&report.sets, &errors) {
+            report.exit_code = ExitCode::NoBucket.number();
+        } else {
+            self.record(&site, &mut report).await;
+        }
+        Ok(report)
+    }
+
+    fn discover(&self) -> Result<Found, Failure> {
+        let mut found = Found::default();
+        for engine in self.request.target.engines() {
+            match self.config.sources.get(&engine) {
+                Some(source) => self.discover_one(engine, source, &mut found),
+                None if self.request.target.names(engine) => {
+                    return Err(Failure::usage(anyhow::anyhow!(
+                        "{engine} was asked for, but {} has no [{engine}] section: add one with its `source`",
+                        self.config.path.display()
+                    )));
+                }
+                None => {}
+            }
+        }
+        for passed in &found.passed {
+            log_passed(passed);
+        }
+        Ok(found)
+    }
+
+    fn discover_one(&self, engine: Engine, source: &Source, found: &mut Found) {
+        tracing::info!("[INFO] {}: looking in {}", engine.title(), source.dir.display());
+        match engines::discover(engine, source, self.request.dates) {
+            Ok(discovery) => {
+                found.sets.extend(discovery.sets);
+                found.findings.extend(discovery.passed.iter().filter_map(Passed::finding));
+                found.passed.extend(discovery.passed);
+            }
+            Err(SourceError::Missing(path)) if !self.request.target.names(engine) => {
+                tracing::info!("[SKIP] {} directory missing: {}", engine.title(), path.display());
+            }
+            Err(error) => {
+                tracing::error!("[ERROR] {}: {error}", engine.title());
+                found.findings.push(Finding {
+                    severity: Severity::Error,
+                    subject: source.dir.display().to_string(),
+                    what: error.to_string(),
+                    advice: format!("check `source` in [{engine}] and its permissions"),
+                });
+            }
+        }
+    }
+
+    async fn allow_replace(&self, site: &Site) -> Result<(), Failure> {
+        if self.request.overwrite == Overwrite::Never || site.bucket.is_versioned().await? {
+            return Ok(());
+        }
+        Err(Failure::usage(anyhow::anyhow!(
+            "--replace needs a versioned bucket, so that nothing is lost, and {} is not: switch versioning on first",
+            site.bucket.name()
+        )))
+    }
+
+    async fn plan(&self, site: &Site, found: Found) -> (Vec<Step>, Vec<Finding>) {
+        let rules = &self.config.backup.categories;
+        let ids: Vec<_> = found.sets.iter().map(|set| plan::identify(set, rules)).collect();
+        let known = site.catalog.lookup_all(&ids).await;
+        let layout = site.bucket.layout();
+        let steps = found
+            .sets
+            .into_iter()
+            .zip(ids)
+            .zip(known)
+            .map(|((set, id), known)| {
+                let known = known.map_err(|error| error.to_string());
+                plan::decide(set, id, known, layout, self.request.overwrite)
+            })
+            .collect();
+        (steps, found.findings)
+    }
+
+    /// Sends what is to be sent, several sets at once; the reports keep the plan's order.
+    async fn carry_out(&self, site: &Site, steps: Vec<Step>) -> (Vec<SetReport>, Vec<BucketError>) {
+        let total = steps.iter().filter(|step| is_shipped(&step.action)).map(|step| step.set.bytes()).sum();
+        let (bars, events) = self.lines.watch("sending", total, self.request.quiet);
+        let uploader = self.uploader(site, events);
+        let mut reports: BTreeMap<usize, SetReport> = BTreeMap::new();
+        let mut errors = Vec::new();
+        let mut tasks = JoinSet::new();
+        for (index, step) in steps.into_iter().enumerate() {
+            if !is_shipped(&step.action) {
+                log_step(&step);
+                reports.insert(index, planned(step));
+                continue;
+            }
+            while tasks.len() >= SETS_AT_ONCE {
+                take(&mut tasks, &mut reports, &mut errors).await;
+            }
+            let (uploader, site) = (uploader.clone(), site.clone());
+            let stamp = Stamp {
+                run: self.id.clone(),
+                host: self.host.clone(),
+                why: calendar::why_category(step.set.date, &self.config.backup.categories),
+            };
+            let overwrite = self.request.overwrite;
+            tasks.spawn(async move {
+                let (report, error) = ship(&uploader, &site, step, stamp, overwrite).await;
+                (index, report, error)
+            });
+        }
+        drop(uploader);
+        while !tasks.is_empty() {
+            take(&mut tasks, &mut reports, &mut errors).await;
+        }
+        bars.finish().await;
+        (reports.into_values().collect(), errors)
+    }
+
+    fn uploader(&self, site: &Site, events: Events) -> Uploader {
+        let backup = &self.config.backup;
+        let settings = Settings {
+            policy: site.policy.clone(),
+            pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
+            part_size: backup.part_size,
+            overwrite: self.request.overwrite,
+            events,
+            cancel: self.cancel.clone(),
+        };
+        Uploader::new(site.bucket.clone(), settings)
+    }
+
+    fn report(&self, sets: Vec<SetReport>, findings: Vec<Finding>) -> RunReport {
+        let count = |status| RunReport::count(&sets, status);
+        let dates = self.request.dates;
+        RunReport {
+            version: report::VERSION,
+            run: self.id.clone(),
+            host: self.host.clone(),
+            target: self.request.target.to_string(),
+            dates: [dates.first(), dates.last()],
+            started: self.started.fixed_offset(),
+            finished: Local::now().fixed_offset(),
+            seconds: self.clock.elapsed().as_secs_f64(),
+            dbbackup: env!("CARGO_PKG_VERSION").to_owned(),
+            exit_code: report::exit_code(&sets, &findings).number(),
+            sent: count(Status::Sent),
+            skipped: count(Status::Skipped),
+            refused: count(Status::Refused),
+            failed: count(Status::Failed) + count(Status::Interrupted),
+            bytes: sets.iter().filter(|set| set.status == Status::Sent).map(|set| set.bytes).sum(),
+            sets,
+            findings,
+        }
+    }
+
+    /// Keeps the record on the host and in the bucket. A record that cannot be kept is a finding: the
+    /// next one to look must not take the silence for health.
+    async fn record(&self, site: &Site, report: &mut RunReport) {
+        let line = match report.to_line() {
+            Ok(line) => line,
+            Err(error) => {
+                tracing::error!("[ERROR] write the run record as JSON: {error}");
+                return;
+            }
+        };
+        let dir = self.config.state.dir.join("runs");
+        if let Err(error) = keep(&dir, &self.id, &line) {
+            tracing::warn!("[WARNING] keep the run record in {}: {error}", dir.display());
+        }
+        let utc = self.started.with_timezone(&Utc);
+        let (date, stamp) = (utc.format("%Y-%m-%d").to_string(), utc.format("%Y%m%dT%H%M%SZ").to_string());
+        let key = site.bucket.layout().run(&self.host, &date, &stamp, &report.target);
+        let stored = match key {
+            Ok(key) => site.catalog.record_run(&key, &line).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(what) = stored {
+            tracing::error!("[ERROR] the run record is not in the bucket: {what}");
+            report.findings.push(Finding {
+                severity: Severity::Error,
+                subject: format!("run {}", self.id),
+                what: format!("its record is not in the bucket: {what}"),
+                advice: "the backups themselves are as reported; check the bucket and run it again".to_owned(),
+            });
+            report.exit_code = report::exit_code(&report.sets, &report.findings).number();
+        }
+    }
+}
+
+fn keep(dir: &Path, id: &str, line: &str) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join(format!("{id}.json")), format!("{line}\n"))
+}
+
+async fn take(
+    tasks: &mut JoinSet<(usize, SetReport, Option<BucketError>)>,
+    reports: &mut BTreeMap<usize, SetReport>,
+    errors: &mut Vec<BucketError>,
+) {
+    match tasks.join_next().await {
+        Some(Ok((index, report, error))) => {
+            reports.insert(index, report);
+            errors.extend(error);
+        }
+        Some(Err(error)) => tracing::error!("[ERROR] a set's task ended: {error}"),
+        None => {}
+    }
+}
+
+/// Ships one set and records it.
+async fn ship(
+    uploader: &Uploader,
+    site: &Site,
+    step: Step,
+    stamp: Stamp,
+    overwrite: Overwrite,
+) -> (SetReport, Option<BucketError>) {
+    let mut report = set_report(&step, Status::Failed, String::new());
+    let begun = Instant::now();
+    let shipped = uploader.ship(Order { id: step.id.clone(), set: step.set }).await;
+    report.seconds = begun.elapsed().as_secs_f64();
+    let confirmed = match shipped {
+        Ok(confirmed) => confirmed,
+        Err(error) => return failed(report, error),
+    };
+    report.retries = confirmed.files().iter().map(|file| file.retries).sum();
+    match site.catalog.commit(&confirmed, stamp, overwrite).await {
+        Ok(manifest) => {
+            report.proof = Some(manifest.proof());
+            report.seconds = begun.elapsed().as_secs_f64();
+            // Nothing went over the network and the record stood already: it was only compared.
+            if confirmed.sent_bytes() == 0 && step.action == Action::Ship(ShipReason::Compare) {
+                report.status = Status::Skipped;
+                report.why = "already stored with the same content (compared byte for byte)".to_owned();
+            } else {
+                report.status = Status::Sent;
+            }
+            tracing::info!(
+                files = manifest.files.len(),
+                bytes = report.bytes,
+                seconds = format!("{:.2}", report.seconds),
+                rate = crate::transfer::rate(confirmed.sent_bytes(), report.seconds),
+                proof = %manifest.proof(),
+                "[SUCCESS] {} is stored",
+                report.key
+            );
+            (report, None)
+        }
+        Err(error) => {
+            tracing::error!("[ERROR] {}: its data is in the bucket but not its manifest: {error}", report.key);
+            report.why = format!("its data is in the bucket but not its manifest: {error}");
+            let cause = match error {
+                CommitError::Bucket(error) => Some(error),
+                CommitError::Other(_) | CommitError::Key(_) | CommitError::Json(_) => None,
+            };
+            (report, cause)
+        }
+    }
+}
+
+fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketError>) {
+    report.retries = error.retries;
+    report.why = error.to_string();
+    report.status = match &error.first {
+        FileError::Cancelled => Status::Interrupted,
+        FileError::Changed { .. } | FileError::OtherContent { .. } | FileError::NotCompared { .. } => {
+            Status::Refused
+        }
+        FileError::Open(_)
+        | FileError::Read { .. }
+        | FileError::Damaged { .. }
+        | FileError::TooLarge { .. }
+        | FileError::Key(_)
+        | FileError::Bucket(_)
+        | FileError::Internal(_) => Status::Failed,
+    };
+    tracing::error!(retries = report.retries, "[{}] {}: {error}; {}", report.status.as_str(), report.key, error.first.advice());
+    let cause = match error.first {
+        FileError::Bucket(error) => Some(error),
+        _ => None,
+    };
+    (report, cause)
+}
+
+/// Whether every set failed, and each by the bucket's refusal or silence.
+fn nothing_but_bucket_errors(sets: &[SetReport], errors: &[BucketError]) -> bool {
+    let all_failed = !sets.is_empty() && sets.iter().all(|set| set.status == Status::Failed);
+    all_failed && errors.len() == sets.len() && errors.iter().all(BucketError::is_no_bucket)
+}
+
+const fn is_shipped(action: &Action) -> bool {
+    match action {
+        Action::Ship(_) => true,
+        Action::Skip(_) | Action::Refuse(_) => false,
+    }
+}
+
+fn planned(step: Step) -> SetReport {
+    let status = match &step.action {
+        Action::Ship(_) => Status::Planned,
+        Action::Skip(_) => Status::Skipped,
+        Action::Refuse(_) => Status::Refused,
+    };
+    let why = step.action.to_string();
+    set_report(&step, status, why)
+}
+
+fn set_report(step: &Step, status: Status, why: String) -> SetReport {
+    SetReport {
+        key: step.id.key(),
+        engine: step.id.engine,
+        app: step.id.app.to_string(),
+        name: step.id.name.to_string(),
+        date: step.set.date,
+        category: step.id.category,
+        status,
+        bytes: step.set.bytes(),
+        seconds: 0.0,
+        retries: 0,
+        proof: None,
+        why,
+    }
+}
+
+fn log_step(step: &Step) {
+    match &step.action {
+        Action::Ship(_) => {}
+        Action::Skip(reason) => {
+            tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {}", step.id, Action::Skip(reason.clone()));
+        }
+        Action::Refuse(reason) => {
+            tracing::error!(bytes = step.set.bytes(), "[REFUSED] {}: {reason}; {}", step.id, reason.advice());
+        }
+    }
+}
+
+/// Files of other days are the rule, and would fill the log.
+fn log_passed(passed: &Passed) {
+    let path = passed.path.display();
+    match (&passed.why, passed.why.severity()) {
+        (Why::OtherDate(_) | Why::NotABackup, _) => tracing::debug!("[SKIP] {path}: {}", passed.why),
+        (_, Some(Severity::Error)) => tracing::error!("[ERROR] {path}: {}", passed.why),
+        (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
+        (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
+    }
+}

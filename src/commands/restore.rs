@@ -1,0 +1,342 @@
+//! `dbbackup restore`: locate, see that there is room, download, compare, rename.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, Site};
+use crate::bucket::ObjectKey;
+use crate::checksum::Checksum;
+use crate::config::Config;
+use crate::manifest::{Manifest, StoredFile};
+use crate::model::{BackupDate, ExitCode, Selector, SetKind};
+use crate::report;
+use crate::restore::{Existing, LocateError, Located, Place, PlaceError, locate, locate_latest};
+use crate::transfer::{Downloader, FetchError, Pool, Wanted};
+use crate::ui;
+
+/// Files under way at once within a folder; their ranges share one pool.
+const FILES_AT_ONCE: usize = 64;
+
+/// What is to be restored.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// By key, full key or URI.
+    Key(String),
+    /// The newest of an engine or app, or that of a date.
+    Latest(Selector, Option<BackupDate>),
+}
+
+/// Where it goes.
+#[derive(Debug, Clone)]
+pub enum Where {
+    /// Below a directory.
+    Dir(PathBuf),
+    /// To standard output, for a pipe.
+    Stdout,
+}
+
+/// One object with its place below the destination.
+#[derive(Debug, Clone)]
+struct Item {
+    wanted: Wanted,
+    /// Path below the folder; empty for a single file.
+    rel: String,
+    stamp: Option<(DateTime<Utc>, u32)>,
+}
+
+/// Everything about to be restored, as one name.
+#[derive(Debug)]
+struct Job {
+    name: String,
+    kind: SetKind,
+    items: Vec<Item>,
+    /// Whether there is a manifest to compare with.
+    proven: bool,
+}
+
+/// Restores, and says with the exit code whether the bytes were compared with a manifest.
+pub async fn restore(
+    config: &Config,
+    what: &What,
+    place: &Where,
+    existing: Existing,
+    cancel: CancellationToken,
+    lines: &ui::Lines,
+    quiet: bool,
+) -> Result<ExitCode, Failure> {
+    let site = Site::new(config).await?;
+    let job = job(find(&site, what).await?)?;
+    let bytes = job.items.iter().map(|item| item.wanted.size).sum();
+    let (bars, events) = lines.watch("restoring", bytes, quiet);
+    let backup = &config.backup;
+    let downloader = Downloader {
+        bucket: site.bucket.clone(),
+        pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
+        policy: site.policy.clone(),
+        part_size: backup.part_size,
+        events,
+        cancel,
+    };
+    let begun = std::time::Instant::now();
+    let proven = job.proven;
+    let done = match place {
+        Where::Stdout => to_stdout(&downloader, &job).await.map(|()| None),
+        Where::Dir(dir) => to_dir(downloader.clone(), job, dir, existing, bytes).await.map(Some),
+    };
+    drop(downloader);
+    bars.finish().await;
+    let target = done?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let whither = target.map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    tracing::info!(
+        bytes,
+        seconds = format!("{seconds:.2}"),
+        rate = crate::transfer::rate(bytes, seconds),
+        "[RESTORED] {whither} ({})",
+        report::bytes(bytes)
+    );
+    if proven {
+        return Ok(ExitCode::Done);
+    }
+    tracing::warn!(
+        "[WARNING] {whither}: it has no manifest, so its bytes were compared with S3's own checksum at most; it is not called good"
+    );
+    Ok(ExitCode::Failed)
+}
+
+async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
+    let failure = |error: LocateError| match error {
+        LocateError::Bucket(error) => Failure::from(error),
+        LocateError::OtherBucket { .. } | LocateError::Text(_) | LocateError::Several { .. } => {
+            Failure::usage(error)
+        }
+        LocateError::Nothing(_) | LocateError::NoSet(_) => {
+            Failure { code: ExitCode::NothingFound, error: error.into() }
+        }
+    };
+    match what {
+        What::Key(text) => locate(text, &site.catalog, &site.bucket).await.map_err(failure),
+        What::Latest(selector, date) => {
+            let loaded = site.catalog.load(&selector.scope()).await?;
+            // A record that cannot be read may be the newest: that must not pass in silence.
+            for finding in &loaded.findings {
+                tracing::warn!("[WARNING] {}: {}", finding.subject, finding.what);
+            }
+            let manifest = locate_latest(loaded.entries.values(), selector, *date).map_err(failure)?;
+            Ok(Located::Set(Box::new(manifest.clone())))
+        }
+    }
+}
+
+fn job(located: Located) -> Result<Job, Failure> {
+    match located {
+        Located::Set(manifest) => {
+            let items = manifest.files.iter().map(item).collect::<anyhow::Result<_>>()?;
+            announce(&manifest);
+            Ok(Job { name: manifest.id.name.to_string(), kind: manifest.kind, items, proven: true })
+        }
+        Located::FileOfSet(manifest, file) => {
+            announce(&manifest);
+            let name = file.path.components().last().unwrap_or_default().to_owned();
+            let item = Item { rel: String::new(), ..item(&file)? };
+            Ok(Job { name, kind: SetKind::File, items: vec![item], proven: true })
+        }
+        Located::Loose { name, objects } => {
+            let single = matches!(objects.as_slice(), [(_, path, _)] if path.is_empty());
+            let kind = if single { SetKind::File } else { SetKind::Folder };
+            let items = objects
+                .into_iter()
+                .map(|(key, rel, size)| Item {
+                    wanted: Wanted { key, size, version: None, checksum: None },
+                    rel,
+                    stamp: None,
+                })
+                .collect();
+            Ok(Job { name, kind, items, proven: false })
+        }
+    }
+}
+
+fn announce(manifest: &Manifest) {
+    tracing::info!(
+        files = manifest.files.len(),
+        bytes = manifest.bytes(),
+        "[INFO] restoring {} of {}, stored {} by {}",
+        manifest.id,
+        manifest.date,
+        manifest.created.format("%Y-%m-%d %H:%M UTC"),
+        manifest.host
+    );
+}
+
+fn item(file: &StoredFile) -> anyhow::Result<Item> {
+    let key = ObjectKey::new(file.key.clone()).with_context(|| format!("use key of {}", file.path))?;
+    Ok(Item {
+        wanted: Wanted {
+            key,
+            size: file.size,
+            version: file.version_id.clone(),
+            checksum: Some(file.checksum.clone()),
+        },
+        rel: file.path.to_string(),
+        stamp: Some((file.mtime, file.mode)),
+    })
+}
+
+async fn to_stdout(downloader: &Downloader, job: &Job) -> Result<(), Failure> {
+    let [item] = job.items.as_slice() else {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "{} is a folder of {} files, and --stdout takes one: name one of them, or use --to",
+            job.name,
+            job.items.len()
+        )));
+    };
+    // The descriptor itself: the standard library's handle keeps lines back and locks.
+    let mut out = std::fs::File::from(
+        rustix::io::dup(std::io::stdout()).context("open standard output")?,
+    );
+    downloader.stream(&item.wanted, &mut out).await.map_err(fetch_failure)?;
+    Ok(())
+}
+
+async fn to_dir(
+    downloader: Downloader,
+    job: Job,
+    dir: &std::path::Path,
+    existing: Existing,
+    bytes: u64,
+) -> Result<PathBuf, Failure> {
+    let mut place = Place::prepare(dir, &job.name, bytes, existing).map_err(place_failure)?;
+    let partial = place.partial().to_owned();
+    let fetched = match job.kind {
+        SetKind::File => single(&downloader, &job, &mut place).await,
+        SetKind::Folder => {
+            place.open_folder().map_err(place_failure)?;
+            let result = folder(downloader, job.items, place).await;
+            return finish(result, &partial);
+        }
+    };
+    finish(fetched.map(|()| place), &partial)
+}
+
+fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<PathBuf, Failure> {
+    match fetched {
+        Ok(place) => place.finish().map_err(place_failure),
+        Err(mut failure) => {
+            failure.error = failure.error.context(format!("what arrived is in {}", partial.display()));
+            Err(failure)
+        }
+    }
+}
+
+async fn single(downloader: &Downloader, job: &Job, place: &mut Place) -> Result<(), Failure> {
+    let file = place.open_file().map_err(place_failure)?;
+    for item in &job.items {
+        let handle = file.try_clone().context("open the partial file twice")?;
+        verified(downloader, item, handle, place.partial()).await?;
+        stamp(&file, item, place.partial());
+    }
+    Ok(())
+}
+
+async fn folder(downloader: Downloader, items: Vec<Item>, place: Place) -> Result<Place, Failure> {
+    let rels: std::collections::HashSet<String> = items.iter().map(|item| item.rel.clone()).collect();
+    place.drop_strangers(&|rel| rels.contains(rel)).map_err(place_failure)?;
+    let place = Arc::new(place);
+    let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
+    let mut first: Option<Failure> = None;
+    for item in items {
+        while tasks.len() >= FILES_AT_ONCE {
+            first = first.or(ended(tasks.join_next().await));
+        }
+        if first.is_some() {
+            break;
+        }
+        let (downloader, place) = (downloader.clone(), place.clone());
+        tasks.spawn(async move {
+            let (path, file) = place.open_inside(&item.rel).map_err(place_failure)?;
+            let handle = file.try_clone().context("open a file twice")?;
+            verified(&downloader, &item, handle, &path).await?;
+            stamp(&file, &item, &path);
+            Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        first = first.or(ended(Some(done)));
+    }
+    if let Some(failure) = first {
+        return Err(failure);
+    }
+    Arc::try_unwrap(place).map_err(|_| Failure::from(anyhow::anyhow!("internal: the place is still in use")))
+}
+
+fn ended(done: Option<Result<Result<(), Failure>, tokio::task::JoinError>>) -> Option<Failure> {
+    match done {
+        None | Some(Ok(Ok(()))) => None,
+        Some(Ok(Err(failure))) => Some(failure),
+        Some(Err(error)) => Some(Failure::from(anyhow::anyhow!("internal: a file's task ended: {error}"))),
+    }
+}
+
+/// Fetches one object and, where there is no manifest, compares with the checksum S3 keeps.
+async fn verified(
+    downloader: &Downloader,
+    item: &Item,
+    file: std::fs::File,
+    path: &std::path::Path,
+) -> Result<(), Failure> {
+    let mut wanted = item.wanted.clone();
+    if wanted.checksum.is_none() {
+        wanted.checksum = s3_checksum(downloader, &wanted.key).await?;
+    }
+    downloader.fetch(&wanted, file, path).await.map_err(fetch_failure)?;
+    Ok(())
+}
+
+async fn s3_checksum(downloader: &Downloader, key: &ObjectKey) -> Result<Option<Checksum>, Failure> {
+    let info = downloader.bucket.head(key).await?;
+    let whole = |sum: &Checksum| {
+        sum.scope == crate::checksum::Scope::FullObject && sum.algorithm != crate::checksum::Algorithm::Sha256
+    };
+    Ok(info.and_then(|info| info.checksum).filter(whole))
+}
+
+/// Gives the file the time and the permission bits it had at the source. A file system that refuses
+/// them still holds the right bytes, so that is a warning.
+fn stamp(file: &std::fs::File, item: &Item, path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some((mtime, mode)) = item.stamp else {
+        return;
+    };
+    let set = file
+        .set_permissions(std::fs::Permissions::from_mode(mode & 0o777))
+        .and_then(|()| file.set_modified(mtime.into()));
+    if let Err(error) = set {
+        tracing::warn!("[WARNING] keep time and permissions of {}: {error}", path.display());
+    }
+}
+
+fn fetch_failure(error: FetchError) -> Failure {
+    match error {
+        FetchError::Bucket(error) => Failure::from(error),
+        FetchError::Cancelled => Failure { code: ExitCode::Interrupted, error: error.into() },
+        FetchError::Damaged { .. } | FetchError::Write { .. } | FetchError::Internal(_) => {
+            Failure::from(anyhow::Error::new(error))
+        }
+    }
+}
+
+fn place_failure(error: PlaceError) -> Failure {
+    let code = match &error {
+        PlaceError::Busy(_) => ExitCode::Locked,
+        PlaceError::Exists(_) | PlaceError::NoSpace { .. } | PlaceError::Unsafe(_) | PlaceError::Io { .. } => {
+            ExitCode::Failed
+        }
+    };
+    Failure { code, error: error.into() }
+}

@@ -1,0 +1,79 @@
+//! What every command that talks to the bucket needs: the configuration, the bucket, the catalog.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use crate::bucket::{Bucket, BucketError, ErrorKind};
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::model::ExitCode;
+use crate::retry::Policy;
+
+/// Why a command could not do its work at all: the exit code, and the error to show.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell the operating system.
+    pub code: ExitCode,
+    /// What to tell the person.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// The command line or the configuration is wrong.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: ExitCode::Usage, error: error.into() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: ExitCode::Failed, error }
+    }
+}
+
+impl From<BucketError> for Failure {
+    fn from(error: BucketError) -> Self {
+        let code = if error.is_no_bucket() { ExitCode::NoBucket } else { ExitCode::Failed };
+        let advice = error.advice();
+        Self { code, error: anyhow::Error::new(error).context(advice_first(advice)) }
+    }
+}
+
+fn advice_first(advice: &'static str) -> String {
+    format!("the bucket did not do what was asked ({advice})")
+}
+
+/// The bucket as configured, and its catalog.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// Its records.
+    pub catalog: Catalog,
+    /// Attempts and pauses.
+    pub policy: Policy,
+}
+
+impl Site {
+    /// Sets it up; nothing goes over the network yet.
+    pub async fn new(config: &Config) -> Result<Self, Failure> {
+        let bucket = Arc::new(Bucket::connect(&config.s3).await.map_err(Failure::usage)?);
+        let policy = Policy::new(config.backup.attempts, config.backup.pauses.clone());
+        let catalog = Catalog::new(bucket.clone(), &config.state.dir, policy.clone());
+        Ok(Self { bucket, catalog, policy })
+    }
+
+    /// Makes sure that the bucket answers and takes these credentials. An identity that may only
+    /// write is refused the listing, and goes on.
+    pub async fn reach(&self) -> Result<(), BucketError> {
+        let name = self.bucket.name();
+        let what = format!("reach bucket {name}");
+        match self.policy.run(&what, &AtomicU32::new(0), || self.bucket.probe()).await {
+            Err(error) if error.kind == ErrorKind::Denied => {
+                tracing::debug!("this identity may not list bucket {name}: {error}");
+                Ok(())
+            }
+            reply => reply,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! SIGINT and SIGTERM end a run cleanly: what is under way is given up, logged, and gone on with by the
+//! next run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::ExitCode;
+
+/// Which signal came, if one did, and the token that tells everybody.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    token: CancellationToken,
+    code: Arc<AtomicU8>,
+}
+
+impl Signals {
+    /// Begins to listen. A second signal ends the process at once.
+    pub fn listen() -> std::io::Result<Self> {
+        let this = Self::default();
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let signals = this.clone();
+        tokio::spawn(async move {
+            loop {
+                let code = tokio::select! {
+                    _ = interrupt.recv() => ExitCode::Interrupted,
+                    _ = terminate.recv() => ExitCode::Terminated,
+                };
+                if signals.token.is_cancelled() {
+                    std::process::exit(i32::from(code.number()));
+                }
+                tracing::warn!("[WARNING] interrupted: ending; a second signal ends at once");
+                signals.code.store(code.number(), Ordering::Relaxed);
+                signals.token.cancel();
+            }
+        });
+        Ok(this)
+    }
+
+    /// Cancelled by the first signal.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
+    /// The exit code of the signal that came.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<ExitCode> {
+        match self.code.load(Ordering::Relaxed) {
+            130 => Some(ExitCode::Interrupted),
+            143 => Some(ExitCode::Terminated),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The manifest: the JSON record of one stored set. Its form is a public promise (`version`).
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::Checksum;
+use crate::model::{BackupDate, Proof, RelPath, SetId, SetKind};
+
+/// The version written; a reader refuses a newer one rather than guess.
+pub const VERSION: u32 = 1;
+
+/// Everything recorded about one set when it was stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Form of this record.
+    pub version: u32,
+    /// Which set.
+    #[serde(flatten)]
+    pub id: SetId,
+    /// The date in its name.
+    pub date: BackupDate,
+    /// One object, or a folder of them.
+    pub kind: SetKind,
+    /// Why it is in its category, for people.
+    pub why: String,
+    /// Its objects, sorted by path.
+    pub files: Vec<StoredFile>,
+    /// The bucket it was written to.
+    pub bucket: String,
+    /// The run that stored it.
+    pub run: String,
+    /// The host that stored it.
+    pub host: String,
+    /// Where it lay on that host.
+    pub source: String,
+    /// dbbackup's version.
+    pub dbbackup: String,
+    /// When this record was made; the set was complete in the bucket by then.
+    pub created: DateTime<Utc>,
+    /// Seconds from the first byte read to the last confirmation.
+    pub seconds: f64,
+    /// What was remarkable when it was picked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// One object of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Path inside the folder; empty for the file of a single-file set.
+    pub path: RelPath,
+    /// The full object key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// Last modification at the source.
+    pub mtime: DateTime<Utc>,
+    /// Permission bits at the source.
+    pub mode: u32,
+    /// CRC64NVME of all its bytes, computed here in the one read; restore compares with it.
+    pub checksum: Checksum,
+    /// The checksum that S3 computed and that equals ours, where it gave one.
+    pub s3_checksum: Option<Checksum>,
+    /// How the object was compared with the file.
+    pub confirmed: Confirmation,
+    /// Entity tag that S3 gave.
+    pub etag: Option<String>,
+    /// Version that S3 gave, on a versioned bucket.
+    pub version_id: Option<String>,
+    /// Parts it was sent in; 1 for a single request.
+    pub parts: u32,
+    /// Attempts that failed before it was stored.
+    pub retries: u32,
+}
+
+/// How an object was compared with the file it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confirmation {
+    /// S3's own checksum equals ours.
+    Checksum,
+    /// The endpoint gave no checksum: the object was read back and compared.
+    Reread,
+    /// The endpoint took it and said no more.
+    Accepted,
+}
+
+impl Manifest {
+    /// Bytes of all objects.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Attempts that failed while it was stored.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.files.iter().map(|file| file.retries).sum()
+    }
+
+    /// What was known when it was stored: the weakest of its objects.
+    #[must_use]
+    pub fn proof(&self) -> Proof {
+        self.files
+            .iter()
+            .map(|file| match file.confirmed {
+                Confirmation::Checksum => Proof::Stored,
+                Confirmation::Reread => Proof::Reread,
+                Confirmation::Accepted => Proof::Unproven,
+            })
+            .min()
+            .unwrap_or(Proof::Unproven)
+    }
+
+    /// Whether both records speak of the same objects with the same bytes.
+    #[must_use]
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.files.len() == other.files.len()
+            && self.files.iter().zip(&other.files).all(|(a, b)| {
+                a.path == b.path && a.size == b.size && a.checksum.agrees(&b.checksum) == Some(true)
+            })
+    }
+
+    /// The record as it is stored: indented JSON with a final newline.
+    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads a stored record and checks that it speaks of the set it is filed under.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn from_json(bytes: &[u8], filed_under: &SetId) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Form {
+            version: u32,
+        }
+        let form: Form = serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))?;
+        if form.version > VERSION {
+            return Err(format!(
+                "it has form {}, and this dbbackup knows forms up to {VERSION}: use a newer one",
+                form.version
+            ));
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))?;
+        if manifest.id != *filed_under {
+            return Err(format!("it speaks of {} but is filed under {filed_under}", manifest.id));
+        }
+        if manifest.files.is_empty() {
+            return Err("it names no object".to_owned());
+        }
+        Ok(manifest)
+    }
+}

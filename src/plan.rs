@@ -1,0 +1,181 @@
+//! What a run will do with each set it found, and why. Pure: `--dry-run` prints it, the run takes it.
+
+use crate::bucket::Layout;
+use crate::calendar::CategoryRules;
+use crate::catalog::Known;
+use crate::engines::{BackupSet, SourceFile};
+use crate::manifest::{Manifest, StoredFile};
+use crate::model::SetId;
+use crate::bucket::Overwrite;
+
+/// One set with its fate.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Which set.
+    pub id: SetId,
+    /// As it was found.
+    pub set: BackupSet,
+    /// What happens to it.
+    pub action: Action,
+}
+
+/// What happens to a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// It is sent.
+    Ship(ShipReason),
+    /// It is stored already, with the same content.
+    Skip(SkipReason),
+    /// It cannot be sent, or must not.
+    Refuse(RefuseReason),
+}
+
+/// Why a set is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShipReason {
+    /// The bucket has no such set.
+    New,
+    /// Of the same sizes as the stored one but with other times: its bytes are read and compared, and
+    /// nothing is sent where they are equal.
+    Compare,
+    /// It differs from the stored one, and the operator said `--replace`.
+    Replace,
+}
+
+/// Why a set is skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SkipReason {
+    /// Same names, sizes and times as in the manifest.
+    Stored,
+}
+
+/// Why a set is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefuseReason {
+    /// The stored set of this name has other content.
+    OtherContent(String),
+    /// Something about the set on the disk.
+    Incomplete(String),
+    /// A key that S3 cannot have.
+    Key(String),
+    /// What the bucket has could not be found out.
+    Unknown(String),
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ship(ShipReason::New) => write!(f, "send: not in the bucket yet"),
+            Self::Ship(ShipReason::Compare) => {
+                write!(f, "compare: stored with the same sizes and other times, sent only if it differs")
+            }
+            Self::Ship(ShipReason::Replace) => write!(f, "replace: differs from the stored one (--replace)"),
+            Self::Skip(SkipReason::Stored) => write!(f, "skip: already stored with the same content"),
+            Self::Refuse(reason) => write!(f, "refuse: {reason}"),
+        }
+    }
+}
+
+impl std::fmt::Display for RefuseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OtherContent(how) => {
+                write!(f, "a set of this name is stored with other content: {how}")
+            }
+            Self::Incomplete(why) | Self::Key(why) | Self::Unknown(why) => f.write_str(why),
+        }
+    }
+}
+
+impl RefuseReason {
+    /// What to do next, for the operator.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::OtherContent(_) => {
+                "look at both with `dbbackup show`; to store this one instead, on a versioned bucket, run with --replace"
+            }
+            Self::Incomplete(_) => "mend the set on the disk, then run it again",
+            Self::Key(_) => "rename the file or folder",
+            Self::Unknown(_) => "see the cause above, then run it again",
+        }
+    }
+}
+
+/// The id a found set has in the bucket.
+#[must_use]
+pub fn identify(set: &BackupSet, rules: &CategoryRules) -> SetId {
+    SetId {
+        engine: set.engine,
+        app: set.app.clone(),
+        category: rules.category(set.date),
+        name: set.name.clone(),
+    }
+}
+
+/// Decides for one set. `known` is what the bucket has under its id, or why that is not known.
+#[must_use]
+pub fn decide(set: BackupSet, id: SetId, known: Result<Known, String>, layout: &Layout, overwrite: Overwrite) -> Step {
+    let action = action(&set, &id, known, layout, overwrite);
+    Step { id, set, action }
+}
+
+fn action(
+    set: &BackupSet,
+    id: &SetId,
+    known: Result<Known, String>,
+    layout: &Layout,
+    overwrite: Overwrite,
+) -> Action {
+    if let Some(trouble) = set.troubles.first() {
+        return Action::Refuse(RefuseReason::Incomplete(trouble.clone()));
+    }
+    let keys = set.files.iter().map(|file| layout.data(id, &file.rel)).chain([layout.manifest(id)]);
+    if let Some(error) = keys.into_iter().find_map(Result::err) {
+        return Action::Refuse(RefuseReason::Key(error.to_string()));
+    }
+    match known {
+        Err(why) => Action::Refuse(RefuseReason::Unknown(why)),
+        Ok(Known::Absent | Known::Unknown) => Action::Ship(ShipReason::New),
+        Ok(Known::Stored(manifest)) => match (compare(set, &manifest), overwrite) {
+            (Comparison::Same, _) => Action::Skip(SkipReason::Stored),
+            (Comparison::OtherTimes, _) => Action::Ship(ShipReason::Compare),
+            (Comparison::Differs(how), Overwrite::Never) => Action::Refuse(RefuseReason::OtherContent(how)),
+            (Comparison::Differs(_), Overwrite::Replace) => Action::Ship(ShipReason::Replace),
+        },
+    }
+}
+
+/// A set on the disk beside its manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Comparison {
+    Same,
+    OtherTimes,
+    Differs(String),
+}
+
+fn compare(set: &BackupSet, manifest: &Manifest) -> Comparison {
+    let (ours, theirs) = (&set.files, &manifest.files);
+    if ours.len() != theirs.len() {
+        return Comparison::Differs(format!("{} files here, {} stored", ours.len(), theirs.len()));
+    }
+    let mut times_differ = false;
+    for (file, stored) in ours.iter().zip(theirs) {
+        if file.rel != stored.path {
+            return Comparison::Differs(format!("{} is here, {} is stored", file.rel, stored.path));
+        }
+        if file.stamp.size != stored.size {
+            let name = if file.rel.is_empty() { set.name.as_str() } else { file.rel.as_str() };
+            return Comparison::Differs(format!(
+                "{name} has {} bytes here, {} stored",
+                file.stamp.size, stored.size
+            ));
+        }
+        times_differ |= !same_time(file, stored);
+    }
+    if times_differ { Comparison::OtherTimes } else { Comparison::Same }
+}
+
+fn same_time(file: &SourceFile, stored: &StoredFile) -> bool {
+    chrono::DateTime::<chrono::Utc>::from(file.stamp.mtime) == stored.mtime
+}

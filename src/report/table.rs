@@ -1,0 +1,78 @@
+//! Tables for people.
+
+use bytesize::ByteSize;
+use chrono::{DateTime, Utc};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::SetReport;
+use crate::catalog::Entry;
+
+/// Bytes as people read them: `2.8 GB`.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    ByteSize(bytes).display().si().to_string()
+}
+
+/// Time since `then`, in the two largest units: `3d 4h`.
+#[must_use]
+pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = (now - then).num_seconds().max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes}m"),
+        (0, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+/// The table at the end of a run: engine, app, size, time, retries, status.
+#[must_use]
+pub fn summary_table(sets: &[SetReport]) -> String {
+    let mut table = plain(&["Engine", "App", "Backup", "Category", "Size", "Time", "Retries", "Status"]);
+    for set in sets {
+        table.add_row([
+            Cell::new(set.engine.title()),
+            Cell::new(app(&set.app)),
+            Cell::new(&set.name),
+            Cell::new(set.category),
+            right(bytes(set.bytes)),
+            right(format!("{:.1} s", set.seconds)),
+            right(set.retries),
+            Cell::new(set.status.as_str()),
+        ]);
+    }
+    table.to_string()
+}
+
+/// The table of `list`.
+#[must_use]
+pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Utc>) -> String {
+    let mut table = plain(&["Key", "Date", "Category", "Files", "Size", "Proof", "Age"]);
+    for entry in entries {
+        let manifest = &entry.manifest;
+        table.add_row([
+            Cell::new(manifest.id.key()),
+            Cell::new(manifest.date),
+            Cell::new(manifest.id.category),
+            right(manifest.files.len()),
+            right(bytes(manifest.bytes())),
+            Cell::new(entry.proof()),
+            right(age(manifest.created, now)),
+        ]);
+    }
+    table.to_string()
+}
+
+fn app(app: &str) -> &str {
+    if app.is_empty() { "-" } else { app }
+}
+
+fn right(text: impl ToString) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+fn plain(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+}

@@ -1,0 +1,255 @@
+//! The place on the disk where a restore ends: what is in the way, whether there is room, the partial
+//! name that is written, and the rename at the end.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
+use rustix::io::Errno;
+
+/// Whether something at the destination may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Never.
+    Keep,
+    /// The operator said `--force`.
+    Replace,
+}
+
+/// Why a restore cannot go there.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// Something is there.
+    #[error("{} exists already and is not overwritten; use --to with another directory, or --force", .0.display())]
+    Exists(PathBuf),
+    /// Too little room.
+    #[error("restoring needs {needed} bytes and {} has {free} free; use --to with another directory", dir.display())]
+    NoSpace {
+        /// The destination directory.
+        dir: PathBuf,
+        /// Bytes wanted.
+        needed: u64,
+        /// Bytes there.
+        free: u64,
+    },
+    /// Another restore writes there.
+    #[error("another restore is writing {}", .0.display())]
+    Busy(PathBuf),
+    /// A path out of the bucket that would leave the destination.
+    #[error("`{0}` is no safe path below the destination")]
+    Unsafe(String),
+    /// The system's words.
+    #[error("{verb} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+/// A destination: `DIR/NAME`, written as `DIR/NAME.partial`.
+#[derive(Debug)]
+pub struct Place {
+    dir: PathBuf,
+    target: PathBuf,
+    partial: PathBuf,
+    existing: Existing,
+    lock: Option<File>,
+}
+
+fn io_error(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PlaceError {
+    let path = path.to_owned();
+    move |source| PlaceError::Io { verb, path, source }
+}
+
+impl Place {
+    /// Checks that `name` may be written below `dir` and that `bytes` find room; makes `dir`.
+    pub fn prepare(dir: &Path, name: &str, bytes: u64, existing: Existing) -> Result<Self, PlaceError> {
+        if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+            return Err(PlaceError::Unsafe(name.to_owned()));
+        }
+        fs::create_dir_all(dir).map_err(io_error("make directory", dir))?;
+        let target = dir.join(name);
+        if existing == Existing::Keep && target.symlink_metadata().is_ok() {
+            return Err(PlaceError::Exists(target));
+        }
+        let stat = statvfs(dir).map_err(|error| io_error("ask for free space of", dir)(error.into()))?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free < bytes {
+            return Err(PlaceError::NoSpace { dir: dir.to_owned(), needed: bytes, free });
+        }
+        let partial = dir.join(format!("{name}.partial"));
+        Ok(Self { dir: dir.to_owned(), target, partial, existing, lock: None })
+    }
+
+    /// The final name.
+    #[must_use]
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The name while it is not complete.
+    #[must_use]
+    pub fn partial(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Opens the partial file for a single object, for one restore at a time.
+    pub fn open_file(&mut self) -> Result<File, PlaceError> {
+        let file = open_new(&self.partial)?;
+        self.lock = Some(locked(&self.partial, file.try_clone().map_err(io_error("lock", &self.partial))?)?);
+        Ok(file)
+    }
+
+    /// Makes the partial folder, for one restore at a time. What an interrupted restore left in it is
+    /// written over file by file.
+    pub fn open_folder(&mut self) -> Result<(), PlaceError> {
+        fs::create_dir_all(&self.partial).map_err(io_error("make directory", &self.partial))?;
+        let dir = File::open(&self.partial).map_err(io_error("open", &self.partial))?;
+        self.lock = Some(locked(&self.partial, dir)?);
+        Ok(())
+    }
+
+    /// Opens one file below the partial folder.
+    pub fn open_inside(&self, rel: &str) -> Result<(PathBuf, File), PlaceError> {
+        let safe = !rel.is_empty() && rel.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        if !safe {
+            return Err(PlaceError::Unsafe(rel.to_owned()));
+        }
+        let path = self.partial.join(rel);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(io_error("make directory", parent))?;
+        }
+        let file = open_new(&path)?;
+        Ok((path, file))
+    }
+
+    /// Removes from the partial folder what is not in `keep` (paths below it): leftovers of an earlier
+    /// restore must not slip into this one.
+    pub fn drop_strangers(&self, keep: &dyn Fn(&str) -> bool) -> Result<(), PlaceError> {
+        for entry in walkdir::WalkDir::new(&self.partial).min_depth(1) {
+            let entry = entry.map_err(|error| io_error("read directory", &self.partial)(error.into()))?;
+            let rel = entry.path().strip_prefix(&self.partial).unwrap_or(entry.path());
+            let known = rel.to_str().is_some_and(keep);
+            if !entry.file_type().is_dir() && !known {
+                fs::remove_file(entry.path()).map_err(io_error("remove leftover", entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the complete file or folder its final name. A name that appeared meanwhile is kept.
+    pub fn finish(self) -> Result<PathBuf, PlaceError> {
+        match renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => self.finish_over()?,
+            // Some network file systems know no such rename.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if self.target.symlink_metadata().is_err() => {
+                fs::rename(&self.partial, &self.target).map_err(io_error("rename to", &self.target))?;
+            }
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.finish_over()?,
+            Err(error) => return Err(io_error("rename to", &self.target)(error.into())),
+        }
+        sync_dir(&self.dir)?;
+        Ok(self.target.clone())
+    }
+
+    fn finish_over(&self) -> Result<(), PlaceError> {
+        if self.existing == Existing::Keep {
+            return Err(PlaceError::Exists(self.target.clone()));
+        }
+        if !self.target.is_dir() {
+            return fs::rename(&self.partial, &self.target).map_err(io_error("rename to", &self.target));
+        }
+        // The old folder takes the partial name for a moment, so that one of the two is always there.
+        renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::EXCHANGE)
+            .map_err(|error| io_error("exchange with", &self.target)(error.into()))?;
+        fs::remove_dir_all(&self.partial).map_err(io_error("remove the old", &self.partial))
+    }
+}
+
+fn open_new(path: &Path) -> Result<File, PlaceError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        // A backup holds everything the database holds: nobody else reads it meanwhile.
+        .mode(0o600)
+        .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0))
+        .open(path)
+        .map_err(io_error("open", path))
+}
+
+fn locked(path: &Path, file: File) -> Result<File, PlaceError> {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(PlaceError::Busy(path.to_owned())),
+        Err(error) => Err(io_error("lock", path)(error.into())),
+    }
+}
+
+/// Makes a rename last over a power cut.
+fn sync_dir(dir: &Path) -> Result<(), PlaceError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync directory", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_appears_during_the_restore_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut place = Place::prepare(dir.path(), "shop.sql", 3, Existing::Keep).unwrap();
+        place.open_file().unwrap();
+        fs::write(dir.path().join("shop.sql"), "theirs").unwrap();
+        assert!(matches!(place.finish(), Err(PlaceError::Exists(_))));
+        assert_eq!(fs::read(dir.path().join("shop.sql")).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn force_replaces_a_folder_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rman")).unwrap();
+        fs::write(dir.path().join("rman/old"), "old").unwrap();
+        let mut place = Place::prepare(dir.path(), "rman", 3, Existing::Replace).unwrap();
+        place.open_folder().unwrap();
+        drop(place.open_inside("sub/new").unwrap());
+        let target = place.finish().unwrap();
+        assert!(target.join("sub/new").is_file() && !target.join("old").exists());
+        assert!(!dir.path().join("rman.partial").exists());
+    }
+
+    #[test]
+    fn two_restores_of_one_name_do_not_mix() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Place::prepare(dir.path(), "a.bak", 3, Existing::Keep).unwrap();
+        let mut second = Place::prepare(dir.path(), "a.bak", 3, Existing::Keep).unwrap();
+        let _held = first.open_file().unwrap();
+        assert!(matches!(second.open_file(), Err(PlaceError::Busy(_))));
+    }
+
+    #[test]
+    fn path_out_of_the_bucket_cannot_leave_the_destination() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut place = Place::prepare(dir.path(), "rman", 3, Existing::Keep).unwrap();
+        place.open_folder().unwrap();
+        for rel in ["../x", "a/../../x", "/etc/x", "", "a//b"] {
+            assert!(matches!(place.open_inside(rel), Err(PlaceError::Unsafe(_))), "{rel}");
+        }
+    }
+
+    #[test]
+    fn too_little_room_is_said_before_a_byte_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Place::prepare(dir.path(), "a", u64::MAX, Existing::Keep).unwrap_err();
+        assert!(matches!(error, PlaceError::NoSpace { .. }));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,89 @@
+//! How often something is tried again, and after what pause. The only place that counts attempts.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::bucket::BucketError;
+
+/// Attempts and the pauses between them.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    attempts: u32,
+    pauses: Vec<Duration>,
+}
+
+impl Policy {
+    /// `attempts` in all (at least one); the last pause repeats where there are fewer than needed.
+    #[must_use]
+    pub fn new(attempts: u32, pauses: Vec<Duration>) -> Self {
+        Self { attempts: attempts.max(1), pauses }
+    }
+
+    /// Attempts in all.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The pause after the given failed attempt (1 is the first), or `None` after the last.
+    #[must_use]
+    pub fn pause_after(&self, attempt: u32) -> Option<Duration> {
+        if attempt >= self.attempts {
+            return None;
+        }
+        let index = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+        Some(self.pauses.get(index).or(self.pauses.last()).copied().unwrap_or_default())
+    }
+
+    /// Calls `call` until it succeeds, fails for good, or the attempts are used up. Each failure that
+    /// is tried again is logged with its cause and counted in `retries`.
+    pub async fn run<T, F, Fut>(
+        &self,
+        what: &str,
+        retries: &AtomicU32,
+        mut call: F,
+    ) -> Result<T, BucketError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, BucketError>>,
+    {
+        let mut attempt = 1;
+        loop {
+            let error = match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let pause = self.pause_after(attempt).filter(|_| error.is_transient());
+            let Some(pause) = pause else {
+                return Err(error);
+            };
+            tracing::warn!(
+                "[RETRY] {what}: attempt {attempt} of {} failed, again in {}: {error}",
+                self.attempts,
+                humantime::format_duration(pause)
+            );
+            retries.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_five_then_ten_seconds_and_none_after_the_last_attempt() {
+        let policy = Policy::new(3, vec![Duration::from_secs(5), Duration::from_secs(10)]);
+        let pauses: Vec<_> = (1..=3).map(|attempt| policy.pause_after(attempt).map(|p| p.as_secs())).collect();
+        assert_eq!(pauses, [Some(5), Some(10), None]);
+    }
+
+    #[test]
+    fn last_pause_repeats() {
+        let policy = Policy::new(5, vec![Duration::from_secs(1)]);
+        assert_eq!(policy.pause_after(4), Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,355 @@
+//! Objects become files: ranges in flight together, pinned to one version or entity tag, written where
+//! they belong, their checksums folded and compared with the manifest's.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::parts::{Part, PartPlan};
+use super::pool::{Buffer, Pool, Slot};
+use super::{Events, FileProgress};
+use crate::bucket::{Bucket, BucketError, ErrorKind, ObjectKey};
+use crate::checksum::{self, Algorithm, Checksum, Digest};
+use crate::retry::Policy;
+
+/// An object to be fetched.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The full key.
+    pub key: ObjectKey,
+    /// Bytes it must have.
+    pub size: u64,
+    /// The version the manifest names, on a versioned bucket.
+    pub version: Option<String>,
+    /// What all its bytes must give; none for an object without a manifest.
+    pub checksum: Option<Checksum>,
+}
+
+/// Why an object was not fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// S3 or the way to it.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The object is not what the manifest says.
+    #[error("{key} is damaged: {how}")]
+    Damaged {
+        /// The key.
+        key: String,
+        /// What differs.
+        how: String,
+    },
+    /// The disk did not take it.
+    #[error("write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+    /// A task of ours ended without an answer.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// What all downloads of a command share.
+#[derive(Debug, Clone)]
+pub struct Downloader {
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// Requests and memory.
+    pub pool: Pool,
+    /// Attempts and pauses.
+    pub policy: Policy,
+    /// Bytes of a range.
+    pub part_size: u64,
+    /// Where progress goes.
+    pub events: Events,
+    /// Ends the command.
+    pub cancel: CancellationToken,
+}
+
+/// What the ranges of one object are pinned to.
+#[derive(Debug, Clone, Default)]
+struct Pin {
+    etag: Option<String>,
+    version: Option<String>,
+}
+
+impl Downloader {
+    /// Fetches one object into `file` (which is cut to its size) and compares every byte with the
+    /// wanted checksum. The computed CRC64NVME is returned, for objects that had none.
+    ///
+    /// # Errors
+    /// [`FetchError::Damaged`] where size or checksum differ; the file then holds what arrived.
+    pub async fn fetch(&self, wanted: &Wanted, file: File, path: &Path) -> Result<Checksum, FetchError> {
+        tokio::select! {
+            result = self.fetch_inner(wanted, file, path) => result,
+            () = self.cancel.cancelled() => Err(FetchError::Cancelled),
+        }
+    }
+
+    async fn fetch_inner(&self, wanted: &Wanted, file: File, path: &Path) -> Result<Checksum, FetchError> {
+        let label = path.file_name().unwrap_or_default().to_string_lossy();
+        let progress = Arc::new(self.events.start(label.trim_end_matches(".partial"), wanted.size));
+        let file = Arc::new(file);
+        let write_error = |source| FetchError::Write { path: path.to_owned(), source };
+        preallocate(&file, wanted.size).map_err(write_error)?;
+        let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
+        let pin = self.pin(wanted).await?;
+        let plan = PartPlan::new(wanted.size, self.part_size)
+            .map_err(|error| FetchError::Internal(error.to_string()))?;
+        let mut tasks: JoinSet<Result<(i32, Digest), FetchError>> = JoinSet::new();
+        let mut digests = Vec::new();
+        for part in plan.parts() {
+            while let Some(finished) = tasks.try_join_next() {
+                digests.push(joined(finished)?);
+            }
+            let closed = |error: super::pool::Closed| FetchError::Internal(error.to_string());
+            let slot = self.pool.slot().await.map_err(closed)?;
+            let len = usize::try_from(part.len).unwrap_or(usize::MAX);
+            let buffer = self.pool.buffer(len).await.map_err(closed)?;
+            let range = Range {
+                downloader: self.clone(),
+                key: wanted.key.clone(),
+                size: wanted.size,
+                pin: pin.clone(),
+                part,
+                algorithm,
+                file: file.clone(),
+                path: path.to_owned(),
+            };
+            tasks.spawn(range.fetch(slot, buffer, progress.clone()));
+        }
+        while let Some(finished) = tasks.join_next().await {
+            digests.push(joined(finished)?);
+        }
+        digests.sort_by_key(|(number, _)| *number);
+        let digests: Vec<Digest> = digests.into_iter().map(|(_, digest)| digest).collect();
+        let whole = checksum::of_parts(&digests)
+            .ok_or_else(|| FetchError::Internal("an object without ranges".to_owned()))?;
+        compare(wanted, &whole)?;
+        let synced = file.clone();
+        tokio::task::spawn_blocking(move || synced.sync_all())
+            .await
+            .map_err(|error| FetchError::Internal(error.to_string()))?
+            .map_err(write_error)?;
+        Ok(whole)
+    }
+
+    /// Several ranges of one object must come from one version of it.
+    async fn pin(&self, wanted: &Wanted) -> Result<Pin, FetchError> {
+        if wanted.version.is_some() || wanted.size <= self.part_size {
+            return Ok(Pin { etag: None, version: wanted.version.clone() });
+        }
+        let what = format!("look at {}", wanted.key);
+        let info =
+            self.policy.run(&what, &AtomicU32::new(0), || self.bucket.head(&wanted.key)).await?;
+        let Some(info) = info else {
+            return Err(gone(&wanted.key).into());
+        };
+        if info.size != wanted.size {
+            return Err(other_size(wanted, info.size));
+        }
+        Ok(Pin { etag: info.etag, version: info.version })
+    }
+
+    /// Sends one object's bytes to `out` in order, compared at the end. What was written before a
+    /// failure cannot be taken back: the caller's exit code tells.
+    pub async fn stream(
+        &self,
+        wanted: &Wanted,
+        out: &mut (impl std::io::Write + Send),
+    ) -> Result<Checksum, FetchError> {
+        let progress = self.events.start(wanted.key.as_str(), wanted.size);
+        let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
+        let mut digest = Digest::new(algorithm);
+        let mut pin = self.pin(wanted).await?;
+        let mut attempt = 1;
+        while digest.len() < wanted.size {
+            let before = digest.len();
+            match self.stream_from(wanted, &mut pin, &mut digest, out, &progress).await {
+                Ok(()) => {}
+                Err(FetchError::Bucket(error)) if error.is_transient() => {
+                    // Progress earns a new set of attempts: a long stream may be cut many times.
+                    attempt = if digest.len() > before { 1 } else { attempt + 1 };
+                    let Some(pause) = self.policy.pause_after(attempt) else {
+                        return Err(error.into());
+                    };
+                    tracing::warn!("[RETRY] read {}: goes on at byte {}: {error}", wanted.key, digest.len());
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let whole = digest.full_object();
+        compare(wanted, &whole)?;
+        Ok(whole)
+    }
+
+    async fn stream_from(
+        &self,
+        wanted: &Wanted,
+        pin: &mut Pin,
+        digest: &mut Digest,
+        out: &mut (impl std::io::Write + Send),
+        progress: &FileProgress,
+    ) -> Result<(), FetchError> {
+        let range = Some((digest.len(), wanted.size.saturating_sub(1)));
+        let (info, mut body) =
+            self.bucket.get(&wanted.key, range, pin.etag.as_deref(), pin.version.as_deref()).await?;
+        pin.etag = info.etag;
+        loop {
+            let chunk = tokio::select! {
+                chunk = body.next() => chunk?,
+                () = self.cancel.cancelled() => return Err(FetchError::Cancelled),
+            };
+            let Some(chunk) = chunk else {
+                break;
+            };
+            out.write_all(&chunk)
+                .map_err(|source| FetchError::Write { path: "standard output".into(), source })?;
+            digest.update(&chunk);
+            progress.advance(chunk.len() as u64);
+        }
+        if digest.len() == wanted.size { Ok(()) } else { Err(short(&wanted.key, digest.len(), wanted.size).into()) }
+    }
+}
+
+/// One range of one object.
+struct Range {
+    downloader: Downloader,
+    key: ObjectKey,
+    size: u64,
+    pin: Pin,
+    part: Part,
+    algorithm: Algorithm,
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+impl Range {
+    async fn fetch(
+        self,
+        slot: Slot,
+        buffer: Buffer,
+        progress: Arc<FileProgress>,
+    ) -> Result<(i32, Digest), FetchError> {
+        let _held = slot;
+        let buffer = std::sync::Mutex::new(buffer);
+        let what = format!("read {} from byte {}", self.key, self.part.offset);
+        if self.part.len > 0 {
+            let policy = self.downloader.policy.clone();
+            policy.run(&what, &AtomicU32::new(0), || self.fill(&buffer)).await.map_err(|error| {
+                match error.kind {
+                    ErrorKind::Changed if self.pin.etag.is_none() => other_bytes(&self.key, &error),
+                    _ => error.into(),
+                }
+            })?;
+        }
+        let buffer = buffer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (part, file, path) = (self.part, self.file, self.path);
+        let mut digest = Digest::new(self.algorithm);
+        let digest = tokio::task::spawn_blocking(move || {
+            digest.update(buffer.as_ref());
+            file.write_all_at(buffer.as_ref(), part.offset)
+                .map(|()| digest)
+                .map_err(|source| FetchError::Write { path, source })
+        })
+        .await
+        .map_err(|error| FetchError::Internal(format!("a writing thread ended: {error}")))??;
+        progress.advance(part.len);
+        Ok((part.number, digest))
+    }
+
+    async fn fill(&self, buffer: &std::sync::Mutex<Buffer>) -> Result<(), BucketError> {
+        let whole = self.part.len == self.size;
+        let range = (!whole).then(|| (self.part.offset, self.part.offset + self.part.len - 1));
+        let bucket = &self.downloader.bucket;
+        let (info, mut body) =
+            bucket.get(&self.key, range, self.pin.etag.as_deref(), self.pin.version.as_deref()).await?;
+        if info.size != self.part.len {
+            return Err(BucketError {
+                verb: "get object",
+                object: self.key.to_string(),
+                kind: ErrorKind::Changed,
+                detail: format!("it has {} bytes where {} were stored", info.size, self.part.len),
+            });
+        }
+        let mut done = 0_usize;
+        while let Some(chunk) = body.next().await? {
+            let mut buffer = buffer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match buffer.bytes_mut().get_mut(done..done + chunk.len()) {
+                Some(place) => place.copy_from_slice(&chunk),
+                None => return Err(short(&self.key, self.part.len + 1, self.part.len)),
+            }
+            done += chunk.len();
+        }
+        if done as u64 == self.part.len { Ok(()) } else { Err(short(&self.key, done as u64, self.part.len)) }
+    }
+}
+
+fn short(key: &ObjectKey, arrived: u64, wanted: u64) -> BucketError {
+    BucketError {
+        verb: "read object",
+        object: key.to_string(),
+        kind: ErrorKind::Unreachable,
+        detail: format!("the connection ended: {arrived} of {wanted} bytes arrived"),
+    }
+}
+
+fn gone(key: &ObjectKey) -> BucketError {
+    BucketError {
+        verb: "look at object",
+        object: key.to_string(),
+        kind: ErrorKind::NotFound,
+        detail: "the manifest names it, and it is not there".to_owned(),
+    }
+}
+
+fn other_size(wanted: &Wanted, size: u64) -> FetchError {
+    FetchError::Damaged {
+        key: wanted.key.to_string(),
+        how: format!("it has {size} bytes where {} were stored", wanted.size),
+    }
+}
+
+fn other_bytes(key: &ObjectKey, error: &BucketError) -> FetchError {
+    FetchError::Damaged { key: key.to_string(), how: error.detail.clone() }
+}
+
+fn compare(wanted: &Wanted, whole: &Checksum) -> Result<(), FetchError> {
+    match wanted.checksum.as_ref().map(|sum| (sum, sum.agrees(whole))) {
+        None | Some((_, Some(true))) => Ok(()),
+        Some((sum, _)) => Err(FetchError::Damaged {
+            key: wanted.key.to_string(),
+            how: format!("its bytes give {whole} and the manifest says {sum}"),
+        }),
+    }
+}
+
+/// Takes the room at once, so that a full disk shows before the download and not at its end.
+fn preallocate(file: &File, size: u64) -> std::io::Result<()> {
+    file.set_len(size)?;
+    if size > 0 {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn joined(
+    finished: Result<Result<(i32, Digest), FetchError>, tokio::task::JoinError>,
+) -> Result<(i32, Digest), FetchError> {
+    finished.unwrap_or_else(|error| Err(FetchError::Internal(format!("a range's task ended: {error}"))))
+}

@@ -1,0 +1,147 @@
+//! Why a file or a set was not stored.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::bucket::{BucketError, ErrorKind, KeyError};
+use crate::source::{Changed, OpenError};
+
+use super::parts::TooLarge;
+
+/// Why one file was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It cannot be read.
+    #[error("read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// It is not the file that was found, or changed while it was read.
+    #[error("{}: {changed}: it is still being written, or was replaced; nothing of it counts as stored", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What changed.
+        changed: Changed,
+    },
+    /// The key holds other content.
+    #[error("{key} already holds other content ({theirs}) than {} ({ours}); it was left as it is", path.display())]
+    OtherContent {
+        /// The key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// What the file is.
+        ours: String,
+        /// What the object is.
+        theirs: String,
+    },
+    /// The key is taken, and this identity may not look at what is there.
+    #[error("{key} is present but not compared: this identity may not read it; it is not called good")]
+    NotCompared {
+        /// The key.
+        key: String,
+    },
+    /// What the bucket holds now is not what was sent.
+    #[error("{key} was stored with other content ({theirs}) than was sent ({ours}): the endpoint damaged it")]
+    Damaged {
+        /// The key.
+        key: String,
+        /// What was sent.
+        ours: String,
+        /// What the endpoint says it holds.
+        theirs: String,
+    },
+    /// More than S3 can store.
+    #[error("{}: {source}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        source: TooLarge,
+    },
+    /// No possible key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// S3 or the way to it.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+    /// A task of ours ended without an answer.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl FileError {
+    /// Whether a later run can go on where this one stopped, so that sent parts are kept.
+    pub(super) fn keeps_parts(&self) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Bucket(error) => error.is_transient() || error.kind == ErrorKind::Credentials,
+            Self::Open(_)
+            | Self::Read { .. }
+            | Self::Changed { .. }
+            | Self::OtherContent { .. }
+            | Self::NotCompared { .. }
+            | Self::Damaged { .. }
+            | Self::TooLarge { .. }
+            | Self::Key(_)
+            | Self::Internal(_) => false,
+        }
+    }
+
+    /// What to do next, for the operator.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let text = match self {
+            Self::Open(_) | Self::Read { .. } => {
+                "check the file and its permissions for the user that runs dbbackup"
+            }
+            Self::Changed { .. } => "run it again when the database has finished writing it",
+            Self::OtherContent { .. } => {
+                "compare the two; to store this one instead, on a versioned bucket, run with --replace"
+            }
+            Self::NotCompared { .. } => "compare it with an identity that may read, or restore it elsewhere and look",
+            Self::Damaged { .. } => {
+                "do not trust this endpoint before the cause is known; move the object away, then run it again"
+            }
+            Self::TooLarge { .. } => "split the backup into pieces",
+            Self::Key(_) => "rename it",
+            Self::Bucket(error) => error.advice(),
+            Self::Cancelled => "run it again: what was sent is used",
+            Self::Internal(_) => "report this as a bug, with the log",
+        };
+        text.to_owned()
+    }
+}
+
+/// Why a set was not stored: the first file that failed, and how many did.
+#[derive(Debug)]
+pub struct ShipError {
+    /// The first failure.
+    pub first: FileError,
+    /// Files that failed.
+    pub failed: usize,
+    /// Attempts that failed and were tried again.
+    pub retries: u32,
+}
+
+impl fmt::Display for ShipError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.first)?;
+        match self.failed {
+            0 | 1 => Ok(()),
+            more => write!(f, " (and {} more files)", more - 1),
+        }
+    }
+}
+
+impl std::error::Error for ShipError {}

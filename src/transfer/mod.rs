@@ -1,0 +1,33 @@
+//! The transfer: files become objects, and objects that S3 confirmed become a [`ConfirmedSet`].
+//!
+//! What must stay true: each byte is read once, through one handle, and a file that changed is never
+//! completed; requests and memory come from one bounded [`Pool`]; nothing counts as stored until it
+//! was compared; nothing is written over without the operator's word.
+
+mod confirmed;
+mod download;
+mod error;
+mod existing;
+mod multipart;
+mod parts;
+mod pool;
+mod progress;
+mod reader;
+mod small;
+mod upload;
+
+pub use confirmed::ConfirmedSet;
+pub use download::{Downloader, FetchError, Wanted};
+pub use error::{FileError, ShipError};
+pub use parts::{MAX_OBJECT, MAX_PARTS, MIN_PART, PartPlan, SINGLE_PUT_MAX};
+pub use pool::Pool;
+pub use progress::{Event, Events, FileProgress};
+pub use upload::{Order, Settings, Uploader};
+
+/// Bytes over seconds as people read it: `118.4 MB/s`.
+#[must_use]
+pub fn rate(bytes: u64, seconds: f64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let rate = bytes as f64 / 1e6 / seconds.max(1e-6);
+    format!("{rate:.1} MB/s")
+}

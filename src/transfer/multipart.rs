@@ -1,0 +1,350 @@
+//! A large file: parts in flight together, folded checksum, completion that S3 verifies. Parts that an
+//! earlier run left in the bucket are used again where their checksums equal the file's.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::existing::Ours;
+use super::parts::{Part, PartPlan};
+use super::reader::{Sums, open_as_found, read_part, read_through, unchanged};
+use super::upload::{FileJob, Sent};
+use super::{FileError, FileProgress};
+use crate::bucket::{self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart};
+use crate::checksum::{self, Algorithm, Digest};
+use crate::source::OpenFile;
+
+/// Slowest rate, in bytes a second, at which one attempt of a large part is still waited for.
+const MIN_RATE: u64 = 64 << 10;
+/// A streamed part holds about this much memory while it is sent.
+const STREAM_MEMORY: usize = 3 << 20;
+
+/// One finished part: number, receipt, checksums, and whether its bytes went over the network.
+type Done = (i32, PartReceipt, Sums, u64);
+
+impl FileJob {
+    /// Sends the file in parts.
+    pub(super) async fn put_large(self: &Arc<Self>, progress: &Arc<FileProgress>) -> Result<Sent, FileError> {
+        let size = self.file.stamp.size;
+        let plan = PartPlan::new(size, self.part_size())
+            .map_err(|source| FileError::TooLarge { path: self.file.path.clone(), source })?;
+        let open = Arc::new(open_as_found(&self.file)?);
+        // `If-None-Match` speaks only at completion; ask before sending terabytes for nothing.
+        if self.overwrite() == Overwrite::Never
+            && let Some(sent) = self.already_there(&open, plan, progress).await?
+        {
+            return Ok(sent);
+        }
+        let mut attempt = 1;
+        loop {
+            let error = match self.try_large(&open, plan, progress).await {
+                Err(FileError::Bucket(error)) => error,
+                other => return other,
+            };
+            let again = matches!(error.kind, ErrorKind::Conflict | ErrorKind::NoSuchUpload);
+            match self.policy().pause_after(attempt).filter(|_| again) {
+                Some(pause) => {
+                    tracing::warn!("[RETRY] {}: begun again: {error}", self.file.path.display());
+                    self.count_retry();
+                    tokio::time::sleep(pause).await;
+                    attempt += 1;
+                }
+                None => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn already_there(
+        &self,
+        open: &Arc<OpenFile>,
+        plan: PartPlan,
+        progress: &FileProgress,
+    ) -> Result<Option<Sent>, FileError> {
+        match self.head().await {
+            Ok(None) | Err(FileError::NotCompared { .. }) => return Ok(None),
+            Ok(Some(info)) => self.same_size(&info)?,
+            Err(error) => return Err(error),
+        }
+        let size = self.file.stamp.size;
+        let path: Arc<Path> = self.file.path.as_path().into();
+        let wire = self.bucket().algorithm();
+        let sums = read_through(open.clone(), path, 0, size, wire, None).await?;
+        unchanged(open, &self.file.stamp, &self.file.path)?;
+        let ours = Ours { size, crc64: sums.crc64().full_object(), wire: Some(sums.wire().full_object()) };
+        let same = self.existing(&ours).await?;
+        progress.advance(size);
+        let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
+        Ok(same.map(|same| Sent { same, crc64: ours.crc64, parts, bytes: 0 }))
+    }
+
+    async fn try_large(
+        self: &Arc<Self>,
+        open: &Arc<OpenFile>,
+        plan: PartPlan,
+        progress: &Arc<FileProgress>,
+    ) -> Result<Sent, FileError> {
+        let algorithm = self.bucket().algorithm();
+        let (upload, stored) = match self.unfinished(algorithm).await {
+            Some(found) => found,
+            None => {
+                let what = format!("begin upload of {}", self.file.path.display());
+                let upload = self
+                    .policy()
+                    .run(&what, &self.retries, || {
+                        self.bucket().create_multipart(&self.key, algorithm, self.options())
+                    })
+                    .await?;
+                (upload, HashMap::new())
+            }
+        };
+        let upload = Arc::new(upload);
+        let result = self.send_and_complete(&upload, &stored, open, plan, progress).await;
+        if let Err(error) = &result {
+            self.after_failure(&upload, error).await;
+        }
+        result
+    }
+
+    async fn send_and_complete(
+        self: &Arc<Self>,
+        upload: &Arc<MultipartUpload>,
+        stored: &HashMap<i32, StoredPart>,
+        open: &Arc<OpenFile>,
+        plan: PartPlan,
+        progress: &Arc<FileProgress>,
+    ) -> Result<Sent, FileError> {
+        let mut done = self.send_parts(upload, stored, open, plan, progress).await?;
+        unchanged(open, &self.file.stamp, &self.file.path)?;
+        done.sort_by_key(|(number, ..)| *number);
+        let bytes = done.iter().map(|(.., bytes)| bytes).sum();
+        let crc64: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.crc64().clone()).collect();
+        let wire: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.wire().clone()).collect();
+        let nothing = || FileError::Internal("an upload without parts".to_owned());
+        let ours = Ours {
+            size: self.file.stamp.size,
+            crc64: checksum::of_parts(&crc64).ok_or_else(nothing)?,
+            wire: upload.algorithm.and_then(|_| checksum::of_parts(&wire)),
+        };
+        let receipts: Vec<PartReceipt> = done.into_iter().map(|(_, receipt, ..)| receipt).collect();
+        let what = format!("complete upload of {}", self.file.path.display());
+        let reply = self
+            .policy()
+            .run(&what, &self.retries, || {
+                self.bucket().complete_multipart(upload, &receipts, ours.size, ours.wire.as_ref(), self.overwrite())
+            })
+            .await;
+        let same = match reply {
+            Ok(receipt) => self.confirm(receipt, &ours).await?,
+            Err(error) => {
+                let same = self.after_failed_completion(error, &ours).await?;
+                // Somebody else's object equals the file: our parts are of no use then.
+                self.abort(upload).await;
+                same
+            }
+        };
+        let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
+        Ok(Sent { same, crc64: ours.crc64, parts, bytes })
+    }
+
+    /// A completion can succeed although its answer was an error, or never came: look before deciding.
+    async fn after_failed_completion(
+        &self,
+        error: BucketError,
+        ours: &Ours,
+    ) -> Result<super::existing::Same, FileError> {
+        let may_be_there = error.is_transient()
+            || matches!(error.kind, ErrorKind::Precondition | ErrorKind::NoSuchUpload | ErrorKind::NotFound);
+        if !may_be_there {
+            return Err(error.into());
+        }
+        match self.existing(ours).await {
+            Ok(Some(same)) => Ok(same),
+            Ok(None) => Err(error.into()),
+            Err(FileError::NotCompared { key }) if error.kind == ErrorKind::Precondition => {
+                Err(FileError::NotCompared { key })
+            }
+            Err(FileError::NotCompared { .. }) => Err(error.into()),
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn send_parts(
+        self: &Arc<Self>,
+        upload: &Arc<MultipartUpload>,
+        stored: &HashMap<i32, StoredPart>,
+        open: &Arc<OpenFile>,
+        plan: PartPlan,
+        progress: &Arc<FileProgress>,
+    ) -> Result<Vec<Done>, FileError> {
+        let path: Arc<Path> = self.file.path.as_path().into();
+        let mut tasks: JoinSet<Result<Done, FileError>> = JoinSet::new();
+        let mut done = Vec::new();
+        for part in plan.parts() {
+            while let Some(finished) = tasks.try_join_next() {
+                done.push(joined(finished)?);
+            }
+            let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
+            let slot = self.pool().slot().await.map_err(closed)?;
+            let there = stored.get(&part.number).filter(|stored| stored.size == part.len);
+            if part.len > self.pool().largest_buffer() {
+                if let Some(receipt) = self.reuse_streamed(there, part, open, &path, upload).await? {
+                    progress.advance(part.len);
+                    done.push(receipt);
+                    continue;
+                }
+                let memory = self.pool().buffer(STREAM_MEMORY).await.map_err(closed)?;
+                let (job, upload, open) = (self.clone(), upload.clone(), open.clone());
+                let (path, progress) = (path.clone(), progress.clone());
+                tasks.spawn(async move {
+                    let _held = (slot, memory);
+                    let done = job.send_streamed(&upload, part, open, path).await?;
+                    progress.advance(part.len);
+                    Ok(done)
+                });
+                continue;
+            }
+            let len = usize::try_from(part.len).unwrap_or(usize::MAX);
+            let buffer = self.pool().buffer(len).await.map_err(closed)?;
+            let (buffer, sums) =
+                read_part(open.clone(), path.clone(), part.offset, buffer, upload.algorithm).await?;
+            if let Some(receipt) = reusable(there, &sums) {
+                progress.advance(part.len);
+                done.push((part.number, receipt, sums, 0));
+                continue;
+            }
+            let (job, upload, progress) = (self.clone(), upload.clone(), progress.clone());
+            tasks.spawn(async move {
+                let _held = slot;
+                let body = buffer.freeze();
+                let wire = upload.algorithm.map(|_| sums.wire().value());
+                let what = format!("send part {} of {}", part.number, job.file.path.display());
+                let receipt = job
+                    .policy()
+                    .run(&what, &job.retries, || {
+                        let body = PartBody::Bytes(body.clone());
+                        job.bucket().upload_part(&upload, part.number, body, wire.clone(), job.timeout(part.len))
+                    })
+                    .await?;
+                progress.advance(part.len);
+                Ok((part.number, receipt, sums, part.len))
+            });
+        }
+        while let Some(finished) = tasks.join_next().await {
+            done.push(joined(finished)?);
+        }
+        Ok(done)
+    }
+
+    async fn reuse_streamed(
+        &self,
+        there: Option<&StoredPart>,
+        part: Part,
+        open: &Arc<OpenFile>,
+        path: &Arc<Path>,
+        upload: &MultipartUpload,
+    ) -> Result<Option<Done>, FileError> {
+        if there.is_none_or(|stored| stored.checksum.is_none()) {
+            return Ok(None);
+        }
+        let sums =
+            read_through(open.clone(), path.clone(), part.offset, part.len, upload.algorithm, None).await?;
+        Ok(reusable(there, &sums).map(|receipt| (part.number, receipt, sums, 0)))
+    }
+
+    /// A part larger than its share of the memory: read and sent at the same time. Its checksum is
+    /// known only afterwards, and is compared with what S3 computed.
+    async fn send_streamed(
+        &self,
+        upload: &MultipartUpload,
+        part: Part,
+        open: Arc<OpenFile>,
+        path: Arc<Path>,
+    ) -> Result<Done, FileError> {
+        let what = format!("send part {} of {}", part.number, self.file.path.display());
+        let sums = std::sync::Mutex::new(None);
+        let receipt = self
+            .policy()
+            .run(&what, &self.retries, || async {
+                let (feed, body) = bucket::stream(part.len);
+                let (open, path) = (open.clone(), path.clone());
+                let reading =
+                    read_through(open, path, part.offset, part.len, upload.algorithm, Some(feed));
+                let sending = self.bucket().upload_part(upload, part.number, body, None, self.timeout(part.len));
+                let (read, receipt) = tokio::join!(reading, sending);
+                let receipt = receipt?;
+                if let Ok(read) = &read {
+                    differing(&receipt, read, upload, part)?;
+                }
+                *sums.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(read);
+                Ok(receipt)
+            })
+            .await?;
+        let sums = sums.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let sums = sums.unwrap_or_else(|| Err(FileError::Internal("a part was sent unread".to_owned())))?;
+        let receipt = PartReceipt { checksum: upload.algorithm.map(|_| sums.wire().value()), ..receipt };
+        Ok((part.number, receipt, sums, part.len))
+    }
+
+    /// An unfinished upload of this key that an earlier run left, with its parts. Whoever may not
+    /// list begins anew.
+    async fn unfinished(
+        &self,
+        algorithm: Option<Algorithm>,
+    ) -> Option<(MultipartUpload, HashMap<i32, StoredPart>)> {
+        let algorithm = algorithm?;
+        let open = self.bucket().list_uploads(self.key.as_str()).await.ok()?;
+        let newest = open
+            .into_iter()
+            .filter(|upload| upload.key == self.key.as_str() && upload.algorithm == Some(algorithm))
+            .filter(|upload| upload.full_object || algorithm == Algorithm::Sha256)
+            .max_by_key(|upload| upload.initiated)?;
+        let upload = MultipartUpload { key: self.key.clone(), id: newest.id, algorithm: Some(algorithm) };
+        let parts = self.bucket().list_parts(&upload).await.ok()?;
+        tracing::info!(
+            key = %self.key,
+            parts = parts.len(),
+            "going on with an unfinished upload of {}",
+            self.file.path.display()
+        );
+        Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
+    }
+
+    fn timeout(&self, len: u64) -> Duration {
+        self.bucket().attempt_timeout().max(Duration::from_secs(len / MIN_RATE))
+    }
+}
+
+/// A stored part whose checksum equals the file's.
+fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
+    let stored = stored?;
+    let same = stored.checksum.as_deref() == Some(sums.wire().value().as_str());
+    same.then(|| PartReceipt {
+        number: stored.number,
+        etag: stored.etag.clone(),
+        checksum: stored.checksum.clone(),
+    })
+}
+
+fn differing(
+    receipt: &PartReceipt,
+    sums: &Sums,
+    upload: &MultipartUpload,
+    part: Part,
+) -> Result<(), BucketError> {
+    match &receipt.checksum {
+        Some(theirs) if *theirs != sums.wire().value() => Err(BucketError {
+            verb: "send part of",
+            object: format!("{} ({})", upload.key, part.number),
+            kind: ErrorKind::BadDigest,
+            detail: format!("S3 computed {theirs} and we {}", sums.wire().value()),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn joined(finished: Result<Result<Done, FileError>, tokio::task::JoinError>) -> Result<Done, FileError> {
+    finished.unwrap_or_else(|error| Err(FileError::Internal(format!("a sending task ended: {error}"))))
+}

@@ -1,0 +1,133 @@
+//! What bounds a run: requests in flight and bytes of buffers, shared by all files.
+//!
+//! Whoever wants both takes the slot first and the memory second; whoever holds memory never waits
+//! for a slot. So the pool cannot lock up.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Memory is counted in units of this many bytes.
+const UNIT: u64 = 64 << 10;
+
+/// Slots and buffers of one run.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    slots: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
+    units: u32,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Buffers of this length are kept for the next part.
+    reuse: usize,
+}
+
+/// The right to have one request in flight.
+#[derive(Debug)]
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A buffer with its share of the memory; both go back when it is dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    reuse: usize,
+    _memory: OwnedSemaphorePermit,
+}
+
+/// The pool was closed; happens only while the process ends.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the worker pool is closed")]
+pub struct Closed;
+
+impl Pool {
+    /// `requests` in flight, `memory` bytes of buffers, `part` bytes in a usual part.
+    #[must_use]
+    pub fn new(requests: usize, memory: u64, part: u64) -> Self {
+        let units = u32::try_from(memory / UNIT).unwrap_or(u32::MAX).max(1);
+        Self {
+            slots: Arc::new(Semaphore::new(requests.max(1))),
+            memory: Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(usize::MAX))),
+            units,
+            spare: Arc::default(),
+            reuse: usize::try_from(part).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Bytes that one buffer may have so that several are in flight: a quarter of the memory.
+    #[must_use]
+    pub fn largest_buffer(&self) -> u64 {
+        (u64::from(self.units) * UNIT / 4).max(self.reuse as u64)
+    }
+
+    /// Waits for a free slot.
+    pub async fn slot(&self) -> Result<Slot, Closed> {
+        let permit = self.slots.clone().acquire_owned().await.map_err(|_| Closed)?;
+        Ok(Slot { _permit: permit })
+    }
+
+    /// Waits for memory and gives a buffer of exactly `len` bytes, whatever is in it.
+    pub async fn buffer(&self, len: usize) -> Result<Buffer, Closed> {
+        let wanted = u32::try_from((len as u64).div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
+        let memory = self.memory.clone().acquire_many_owned(wanted).await.map_err(|_| Closed)?;
+        let kept = if len == self.reuse { self.lock().pop() } else { None };
+        let bytes = kept.unwrap_or_else(|| vec![0; len]);
+        Ok(Buffer { bytes, spare: self.spare.clone(), reuse: self.reuse, _memory: memory })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Buffer {
+    /// For filling.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// For sending: cheap to clone for another attempt; the buffer goes back with the last clone.
+    #[must_use]
+    pub fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.bytes.len() == self.reuse {
+            let bytes = std::mem::take(&mut self.bytes);
+            self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn buffers_never_exceed_the_memory_and_are_used_again() {
+        let pool = Pool::new(8, 4 * UNIT, 2 * UNIT);
+        let first = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
+        let address = first.as_ref().as_ptr();
+        let second = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
+        let third = pool.clone();
+        let mut waiting = tokio::spawn(async move { third.buffer(1).await.map(|buffer| buffer.as_ref().len()) });
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await.is_err());
+        drop(first.freeze());
+        assert_eq!(waiting.await.unwrap().unwrap(), 1);
+        drop(second);
+        let again = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
+        let other = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
+        assert!([again.as_ref().as_ptr(), other.as_ref().as_ptr()].contains(&address));
+    }
+}

@@ -1,0 +1,131 @@
+//! Reading a file's bytes and their checksums in one pass, on blocking threads.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::FileError;
+use super::pool::Buffer;
+use crate::bucket::StreamFeed;
+use crate::checksum::{Algorithm, Digest};
+use crate::engines::{SourceFile, Stamp};
+use crate::source::{Changed, OpenFile};
+
+/// Chunk of a streamed part.
+const CHUNK: u64 = 1 << 20;
+
+/// The two checksums that one pass gives: CRC64NVME for the manifest, and what goes over the wire
+/// where that is another algorithm.
+#[derive(Debug, Clone)]
+pub(super) struct Sums {
+    crc64: Digest,
+    wire: Option<Digest>,
+}
+
+impl Sums {
+    pub(super) fn new(wire: Option<Algorithm>) -> Self {
+        let wire = wire.filter(|algorithm| *algorithm != Algorithm::Crc64Nvme).map(Digest::new);
+        Self { crc64: Digest::new(Algorithm::Crc64Nvme), wire }
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.crc64.update(bytes);
+        if let Some(wire) = &mut self.wire {
+            wire.update(bytes);
+        }
+    }
+
+    pub(super) const fn crc64(&self) -> &Digest {
+        &self.crc64
+    }
+
+    /// What is compared with S3's value.
+    pub(super) fn wire(&self) -> &Digest {
+        self.wire.as_ref().unwrap_or(&self.crc64)
+    }
+}
+
+/// Opens a file and checks that it is the one that was found.
+pub(super) fn open_as_found(file: &SourceFile) -> Result<OpenFile, FileError> {
+    let open = OpenFile::open(&file.path)?;
+    unchanged(&open, &file.stamp, &file.path)?;
+    Ok(open)
+}
+
+/// Checks that an open file is still the one that `stamp` describes.
+pub(super) fn unchanged(open: &OpenFile, stamp: &Stamp, path: &Path) -> Result<(), FileError> {
+    open.verify_unchanged(stamp).map_err(|changed| FileError::Changed { path: path.to_owned(), changed })
+}
+
+/// Fills `buffer` from `offset` on.
+pub(super) fn fill(open: &OpenFile, path: &Path, offset: u64, buffer: &mut [u8]) -> Result<(), FileError> {
+    let mut done = 0;
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        let read = open
+            .read_at(rest, offset + done as u64)
+            .map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+        if read == 0 {
+            let (from, to) = (offset + buffer.len() as u64, offset + done as u64);
+            return Err(FileError::Changed { path: path.to_owned(), changed: Changed::Shrank { from, to } });
+        }
+        done += read;
+    }
+    Ok(())
+}
+
+/// Reads one part into a buffer.
+pub(super) async fn read_part(
+    open: Arc<OpenFile>,
+    path: Arc<Path>,
+    offset: u64,
+    mut buffer: Buffer,
+    wire: Option<Algorithm>,
+) -> Result<(Buffer, Sums), FileError> {
+    blocking(move || {
+        fill(&open, &path, offset, buffer.bytes_mut())?;
+        let mut sums = Sums::new(wire);
+        sums.update(buffer.as_ref());
+        Ok((buffer, sums))
+    })
+    .await
+}
+
+/// Reads `len` bytes from `offset` and gives each chunk to `feed`, or to nobody.
+pub(super) async fn read_through(
+    open: Arc<OpenFile>,
+    path: Arc<Path>,
+    offset: u64,
+    len: u64,
+    wire: Option<Algorithm>,
+    feed: Option<StreamFeed>,
+) -> Result<Sums, FileError> {
+    blocking(move || {
+        let mut sums = Sums::new(wire);
+        let mut done = 0;
+        while done < len {
+            let size = usize::try_from(CHUNK.min(len - done)).unwrap_or(usize::MAX);
+            let mut chunk = vec![0; size];
+            fill(&open, &path, offset + done, &mut chunk)?;
+            sums.update(&chunk);
+            done += size as u64;
+            if let Some(feed) = &feed {
+                // Nobody takes it any more: the request failed, and says why itself.
+                if feed.blocking_send(Ok(Bytes::from(chunk))).is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(sums)
+    })
+    .await
+}
+
+/// Runs `work` where it may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+) -> Result<T, FileError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(FileError::Internal(format!("a reading thread ended: {error}"))))
+}

@@ -1,0 +1,56 @@
+//! A file that goes in one request: read into memory, compared, sent.
+
+use super::existing::{Ours, Same};
+use super::pool::Slot;
+use super::reader::{Sums, blocking, fill, open_as_found, unchanged};
+use super::upload::{FileJob, Sent};
+use super::{FileError, FileProgress};
+use crate::bucket::ErrorKind;
+
+impl FileJob {
+    /// Sends the file in one request. `_slot` is held until S3 has answered.
+    pub(super) async fn put_small(&self, _slot: Slot, progress: &FileProgress) -> Result<Sent, FileError> {
+        let size = self.file.stamp.size;
+        let len = usize::try_from(size).unwrap_or(usize::MAX);
+        let wire = self.bucket().algorithm();
+        let mut buffer = self.pool().buffer(len).await.map_err(|error| FileError::Internal(error.to_string()))?;
+        let file = self.file.clone();
+        let (buffer, sums) = blocking(move || {
+            let open = open_as_found(&file)?;
+            fill(&open, &file.path, 0, buffer.bytes_mut())?;
+            let mut sums = Sums::new(wire);
+            sums.update(buffer.as_ref());
+            unchanged(&open, &file.stamp, &file.path)?;
+            Ok((buffer, sums))
+        })
+        .await?;
+        let ours = Ours {
+            size,
+            crc64: sums.crc64().full_object(),
+            wire: wire.map(|_| sums.wire().full_object()),
+        };
+        let body = buffer.freeze();
+        let what = format!("send {}", self.file.path.display());
+        let reply = self
+            .policy()
+            .run(&what, &self.retries, || {
+                self.bucket().put(&self.key, body.clone(), ours.wire.as_ref(), self.options())
+            })
+            .await;
+        let (same, bytes) = match reply {
+            Ok(receipt) => (self.confirm(receipt, &ours).await?, size),
+            // There is such an object: sent before, or by an attempt whose answer was lost.
+            Err(error) if error.kind == ErrorKind::Precondition => (self.must_be_same(&ours).await?, 0),
+            Err(error) => return Err(error.into()),
+        };
+        progress.advance(size);
+        Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes })
+    }
+
+    /// The object that stands in the way, which must equal the file.
+    pub(super) async fn must_be_same(&self, ours: &Ours) -> Result<Same, FileError> {
+        self.existing(ours).await?.ok_or_else(|| {
+            FileError::Internal(format!("{} was reported as present, and is not there", self.key))
+        })
+    }
+}

@@ -1,0 +1,352 @@
+//! Sets and their files: what is sent together, what stops what, and what is left behind.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::existing::Same;
+use super::parts::SINGLE_PUT_MAX;
+use super::pool::{Pool, Slot};
+use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError};
+use crate::bucket::{Bucket, MultipartUpload, ObjectKey, Overwrite, PutOptions};
+use crate::checksum::Checksum;
+use crate::engines::{BackupSet, SourceFile};
+use crate::manifest::StoredFile;
+use crate::model::{Category, SetId};
+use crate::retry::Policy;
+use crate::source;
+
+/// Large files in flight at once; more would only widen the window of unfinished ones.
+const LARGE_FILES: usize = 4;
+/// Longest wait for an abort when a file failed: an interrupted run must end soon.
+const ABORT_TIME: Duration = Duration::from_secs(5);
+
+/// What all uploads of a run share.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Attempts and pauses.
+    pub policy: Policy,
+    /// Requests and memory.
+    pub pool: Pool,
+    /// Smallest part in bytes.
+    pub part_size: u64,
+    /// Create only, or the operator's word.
+    pub overwrite: Overwrite,
+    /// Where progress goes.
+    pub events: Events,
+    /// Ends the run.
+    pub cancel: CancellationToken,
+}
+
+/// A set to be sent.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Which set.
+    pub id: SetId,
+    /// As it was found.
+    pub set: BackupSet,
+}
+
+/// Sends sets to one bucket.
+#[derive(Debug, Clone)]
+pub struct Uploader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bucket: Arc<Bucket>,
+    settings: Settings,
+    large: Arc<Semaphore>,
+}
+
+/// One file on its way.
+#[derive(Debug)]
+pub(super) struct FileJob {
+    shared: Arc<Shared>,
+    pub(super) file: SourceFile,
+    pub(super) key: ObjectKey,
+    pub(super) retries: AtomicU32,
+    category: Category,
+}
+
+/// A file that is stored and compared.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) same: Same,
+    pub(super) crc64: Checksum,
+    pub(super) parts: u32,
+    /// Bytes that went over the network.
+    pub(super) bytes: u64,
+}
+
+impl Uploader {
+    /// To `bucket`.
+    #[must_use]
+    pub fn new(bucket: Arc<Bucket>, settings: Settings) -> Self {
+        let large = Arc::new(Semaphore::new(LARGE_FILES));
+        Self { shared: Arc::new(Shared { bucket, settings, large }) }
+    }
+
+    /// Sends every file of a set and has each confirmed. After the first file that fails no further
+    /// one is begun; those under way end.
+    ///
+    /// # Errors
+    /// The first failure; nothing of the set counts as stored then.
+    pub async fn ship(&self, order: Order) -> Result<ConfirmedSet, ShipError> {
+        let begun = Instant::now();
+        let mut tasks: JoinSet<(Result<(StoredFile, u64), FileError>, u32)> = JoinSet::new();
+        let mut outcome = Outcome::default();
+        for file in &order.set.files {
+            while let Some(finished) = tasks.try_join_next() {
+                outcome.take(finished);
+            }
+            if !outcome.errors.is_empty() {
+                break;
+            }
+            match self.begin(&order.id, file, &mut tasks).await {
+                Ok(()) => {}
+                Err(error) => outcome.errors.push(error),
+            }
+        }
+        while let Some(finished) = tasks.join_next().await {
+            outcome.take(finished);
+        }
+        if outcome.errors.is_empty()
+            && let Err(error) = unchanged_since(&order.set)
+        {
+            outcome.errors.push(error);
+        }
+        let retries = outcome.retries;
+        let failed = outcome.errors.len();
+        if let Some(first) = outcome.errors.into_iter().next() {
+            return Err(ShipError { first, failed, retries });
+        }
+        let mut files = outcome.files;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(ConfirmedSet::new(order.id, order.set, files, seconds, outcome.bytes))
+    }
+
+    async fn begin(
+        &self,
+        id: &SetId,
+        file: &SourceFile,
+        tasks: &mut JoinSet<(Result<(StoredFile, u64), FileError>, u32)>,
+    ) -> Result<(), FileError> {
+        let shared = &self.shared;
+        let cancel = shared.settings.cancel.clone();
+        let key = shared.bucket.layout().data(id, &file.rel)?;
+        let job = Arc::new(FileJob {
+            shared: shared.clone(),
+            file: file.clone(),
+            key,
+            retries: AtomicU32::new(0),
+            category: id.category,
+        });
+        let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
+        let work = async {
+            if file.stamp.size <= SINGLE_PUT_MAX {
+                Ok::<Way, FileError>(Way::Small(shared.settings.pool.slot().await.map_err(closed)?))
+            } else {
+                let permit = shared.large.clone().acquire_owned().await;
+                Ok(Way::Large(permit.map_err(|_| closed(super::pool::Closed))?))
+            }
+        };
+        let way = tokio::select! {
+            way = work => way?,
+            () = cancel.cancelled() => return Err(FileError::Cancelled),
+        };
+        tasks.spawn(async move {
+            let result = job.run(way, &cancel).await;
+            (result, job.retried())
+        });
+        Ok(())
+    }
+}
+
+/// How a file goes, with the place it holds.
+#[derive(Debug)]
+enum Way {
+    Small(Slot),
+    Large(tokio::sync::OwnedSemaphorePermit),
+}
+
+#[derive(Debug, Default)]
+struct Outcome {
+    files: Vec<StoredFile>,
+    errors: Vec<FileError>,
+    retries: u32,
+    bytes: u64,
+}
+
+impl Outcome {
+    fn take(
+        &mut self,
+        finished: Result<(Result<(StoredFile, u64), FileError>, u32), tokio::task::JoinError>,
+    ) {
+        match finished {
+            Ok((Ok((file, bytes)), retries)) => {
+                self.files.push(file);
+                self.bytes += bytes;
+                self.retries += retries;
+            }
+            Ok((Err(error), retries)) => {
+                self.errors.push(error);
+                self.retries += retries;
+            }
+            Err(error) => self.errors.push(FileError::Internal(format!("a file's task ended: {error}"))),
+        }
+    }
+}
+
+/// The whole set must be what was found, also after its last file was sent.
+fn unchanged_since(set: &BackupSet) -> Result<(), FileError> {
+    for file in &set.files {
+        source::still_the_same(&file.path, &file.stamp)
+            .map_err(|changed| FileError::Changed { path: file.path.clone(), changed })?;
+    }
+    Ok(())
+}
+
+impl FileJob {
+    pub(super) fn bucket(&self) -> &Bucket {
+        &self.shared.bucket
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.shared.settings.pool
+    }
+
+    pub(super) fn policy(&self) -> &Policy {
+        &self.shared.settings.policy
+    }
+
+    pub(super) fn part_size(&self) -> u64 {
+        self.shared.settings.part_size
+    }
+
+    pub(super) fn overwrite(&self) -> Overwrite {
+        self.shared.settings.overwrite
+    }
+
+    pub(super) fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn options(&self) -> PutOptions {
+        PutOptions {
+            category: Some(self.category),
+            overwrite: self.overwrite(),
+            content_type: "application/octet-stream",
+            timeout: None,
+        }
+    }
+
+    async fn run(self: &Arc<Self>, way: Way, cancel: &CancellationToken) -> Result<(StoredFile, u64), FileError> {
+        let label = self.file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let progress = Arc::new(self.shared.settings.events.start(&label, self.file.stamp.size));
+        let begun = Instant::now();
+        let result = tokio::select! {
+            result = self.send(way, &progress) => result,
+            () = cancel.cancelled() => Err(FileError::Cancelled),
+        };
+        match result {
+            Ok(sent) => {
+                self.log_sent(&sent, begun.elapsed());
+                Ok((self.stored(&sent), sent.bytes))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send(self: &Arc<Self>, way: Way, progress: &Arc<FileProgress>) -> Result<Sent, FileError> {
+        let mut way = Some(way);
+        loop {
+            let algorithm = self.bucket().algorithm();
+            let result = match way.take() {
+                Some(Way::Small(slot)) => self.put_small(slot, progress).await,
+                Some(Way::Large(permit)) => {
+                    let _held = permit;
+                    self.put_large(progress).await
+                }
+                None if self.file.stamp.size <= SINGLE_PUT_MAX => {
+                    let slot = self.pool().slot().await;
+                    let slot = slot.map_err(|error| FileError::Internal(error.to_string()))?;
+                    self.put_small(slot, progress).await
+                }
+                None => self.put_large(progress).await,
+            };
+            match result {
+                Err(FileError::Bucket(error))
+                    if error.blames_checksum() && self.bucket().step_down(algorithm) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn log_sent(&self, sent: &Sent, took: Duration) {
+        let size = self.file.stamp.size;
+        let path = self.file.path.display();
+        let key = self.bucket().uri(self.key.as_str());
+        if sent.bytes == 0 && size > 0 {
+            tracing::info!(key, bytes = size, "[PRESENT] {path}: S3 has the same bytes already");
+            return;
+        }
+        let seconds = took.as_secs_f64();
+        tracing::info!(
+            key,
+            bytes = size,
+            seconds = format!("{seconds:.2}"),
+            rate = super::rate(sent.bytes, seconds),
+            "[SENT] {path} ({})",
+            ByteSize(size)
+        );
+    }
+
+    fn stored(&self, sent: &Sent) -> StoredFile {
+        StoredFile {
+            path: self.file.rel.clone(),
+            key: self.key.to_string(),
+            size: self.file.stamp.size,
+            mtime: DateTime::<Utc>::from(self.file.stamp.mtime),
+            mode: self.file.stamp.mode,
+            checksum: sent.crc64.clone(),
+            s3_checksum: sent.same.s3_checksum.clone(),
+            confirmed: sent.same.confirmed,
+            etag: sent.same.etag.clone(),
+            version_id: sent.same.version.clone(),
+            parts: sent.parts,
+            retries: self.retried(),
+        }
+    }
+}
+
+/// What becomes of an upload that was begun and not completed.
+impl FileJob {
+    /// After a failure that a later run can go on from, the parts stay; after any other they are freed.
+    pub(super) async fn after_failure(&self, upload: &MultipartUpload, error: &FileError) {
+        if error.keeps_parts() {
+            let path = self.file.path.display();
+            tracing::info!(key = %self.key, "the parts of {path} stay in the bucket; the next run goes on from them");
+        } else {
+            self.abort(upload).await;
+        }
+    }
+
+    /// Frees the parts of an upload; one that is gone already is fine.
+    pub(super) async fn abort(&self, upload: &MultipartUpload) {
+        let path = self.file.path.display();
+        match tokio::time::timeout(ABORT_TIME, self.bucket().abort_multipart(upload)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the unfinished upload of {path} stays in the bucket: {error}"),
+            Err(_) => tracing::warn!("the unfinished upload of {path} stays in the bucket: no answer to the abort"),
+        }
+    }
+}
