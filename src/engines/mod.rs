@@ -1,10 +1,30 @@
 //! Finding backup sets: one database engine a file.
+//!
+//! What must stay true: nothing in a source is passed over without a [`Why`]; a set holds every file that
+//! it consists of, or says in `troubles` that it does not.
 
-use std::fmt;
+mod dates;
+mod files;
+mod mssql;
+mod mysql;
+mod names;
+mod oracle;
+mod search;
+#[cfg(test)]
+mod tests;
+mod why;
+
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 pub use crate::source::{Excludes, Stamp};
-use crate::model::{BackupDate, Engine, RelPath, SetKind, SetName};
+pub use why::{Passed, Why};
+
+use crate::config::Source;
+use crate::model::{BackupDate, DateRange, Engine, RelPath, SetKind, SetName};
+use names::NameRules;
+use search::Search;
 
 /// One set found in a source, with every file it consists of.
 #[derive(Debug, Clone)]
@@ -21,12 +41,13 @@ pub struct BackupSet {
     pub kind: SetKind,
     /// Absolute path of the file or the folder.
     pub path: PathBuf,
-    /// Why this set cannot be called complete; the plan refuses a set that has any.
-    pub troubles: Vec<String>,
-    /// What is remarkable about it, and no reason to refuse.
-    pub notes: Vec<String>,
     /// The files, sorted by `rel`; for [`SetKind::File`] exactly one whose `rel` is empty.
     pub files: Vec<SourceFile>,
+    /// What is odd about it and does no harm (a second date in its name), a sentence each.
+    pub notes: Vec<String>,
+    /// Why `files` is not all of it (a link, an unreadable subfolder), a sentence each. A set with any
+    /// must not be sent: what arrived could not be called the backup.
+    pub troubles: Vec<String>,
 }
 
 impl BackupSet {
@@ -53,64 +74,63 @@ pub struct SourceFile {
 pub struct Discovery {
     /// Sets whose date was asked for, sorted by app, date, name.
     pub sets: Vec<BackupSet>,
-    /// Everything passed over, with the reason.
+    /// Everything passed over, with the reason, in the order of the walk.
     pub passed: Vec<Passed>,
 }
 
-/// A file or folder that was seen and not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Passed {
-    /// Absolute path.
-    pub path: PathBuf,
-    /// Why.
-    pub why: Why,
-}
-
-/// Why something was passed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// A configured exclusion, as it is written in the file.
-    Excluded(String),
-    /// A set of another day than asked for.
-    OtherDate(BackupDate),
-    /// Looks like a backup, but its name has no date.
-    NoDate,
-    /// Digits of a date's form that are no calendar day.
-    InvalidDate(String),
-    /// A level-1 RMAN folder, and `include_level1` is off.
-    Level1,
-    /// Not this engine's kind of file.
-    NotABackup,
-    /// Symbolic links are not followed.
-    Symlink,
-    /// A name that cannot be an object key; the reason.
-    BadName(String),
-    /// It could not be read; the system's words.
-    Unreadable(String),
-    /// An RMAN folder without any file.
-    EmptyFolder,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl Why {
-    /// stub
-    pub fn severity(&self) -> Option<crate::model::Severity> { None }
-}
-impl Passed {
-    /// stub
-    pub fn finding(&self) -> Option<crate::model::Finding> { None }
-}
-/// stub
+/// Why a source as a whole could not be searched.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// stub
-    #[error("missing {0:?}")]
+    /// Nothing of that name; also where it is a symbolic link to nothing.
+    #[error("search {}: there is no such directory; see that its disk is mounted", .0.display())]
     Missing(PathBuf),
+    /// It is a file, say.
+    #[error("search {}: it is no directory; `source` is the directory that holds the backups", .0.display())]
+    NotADirectory(PathBuf),
+    /// The system's refusal.
+    #[error("search {}: {source}; see that the user dbbackup runs as may read it", path.display())]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
 }
-/// stub
-pub fn discover(_e: Engine, _s: &crate::config::Source, _d: crate::model::DateRange) -> Result<Discovery, SourceError> { Ok(Discovery::default()) }
+
+/// Finds the sets of `engine` in `source` whose date lies in `wanted`.
+///
+/// The source itself may be a symbolic link, since that is how operators move a directory to another
+/// disk; links in it are not followed. What cannot be read in it is a [`Why::Unreadable`] and does not
+/// end the search.
+///
+/// # Errors
+/// [`SourceError`] where the source itself cannot be searched.
+pub fn discover(engine: Engine, source: &Source, wanted: DateRange) -> Result<Discovery, SourceError> {
+    let path = &source.dir;
+    let refused = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => SourceError::Missing(path.clone()),
+        io::ErrorKind::NotADirectory => SourceError::NotADirectory(path.clone()),
+        _ => SourceError::Unreadable { path: path.clone(), source: error },
+    };
+    let real = fs::canonicalize(path).map_err(refused)?;
+    // Opened here for its error alone.
+    fs::read_dir(path).map_err(refused)?;
+
+    let begin = |kind, dates| {
+        let rules = NameRules { kind, dates, wanted };
+        Search { engine, source, real, rules, found: Discovery::default() }
+    };
+    let mut found = match engine {
+        Engine::Oracle => {
+            let kind = |name: &str| oracle::kind(name, source);
+            oracle::discover(begin(&kind, dates::in_rman_folder_name))
+        }
+        Engine::Mysql => files::discover(begin(&mysql::kind, dates::in_file_name)),
+        Engine::Mssql => {
+            let kind = |name: &str| mssql::kind(name, source);
+            files::discover(begin(&kind, dates::in_file_name))
+        }
+    };
+    found.sets.sort_unstable_by(|a, b| (&a.app, a.date, &a.name).cmp(&(&b.app, b.date, &b.name)));
+    Ok(found)
+}

@@ -26,7 +26,9 @@ impl Excludes {
     pub fn new(texts: &[String]) -> Result<Self, String> {
         let globs = texts
             .iter()
-            .map(|text| compile(text).map_err(|why| format!("`{}` is no exclusion: {why}", text.escape_debug())))
+            .map(|text| {
+                compile(text).map_err(|why| format!("`{}` is no exclusion: {why}", text.escape_debug()))
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { texts: texts.to_vec(), globs })
     }

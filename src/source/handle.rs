@@ -80,9 +80,7 @@ pub enum Changed {
     },
     /// Size and modification time are as before, the inode is not: its owner, mode or links changed, or
     /// its content did and the time was set back.
-    #[error(
-        "its inode changed while it was read (owner, mode or links, or content whose time was set back)"
-    )]
+    #[error("its inode changed while it was read (owner, mode or links, or content whose time was set back)")]
     Touched,
     /// Another file has the name now.
     #[error("another file took its place")]
@@ -156,15 +154,7 @@ impl OpenFile {
     /// What changed.
     pub fn verify_unchanged(&self, before: &Stamp) -> Result<(), Changed> {
         let now = Stamp::of(&self.file.metadata().map_err(Changed::Unknown)?);
-        if !now.same_file(before) {
-            return Err(Changed::Replaced);
-        }
-        match fs::symlink_metadata(&self.path) {
-            Ok(meta) if Stamp::of(&meta).same_file(&now) => {}
-            Ok(_) => return Err(Changed::Replaced),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Err(Changed::Vanished),
-            Err(err) => return Err(Changed::Unknown(err)),
-        }
+        still_the_same(&self.path, before)?;
         compare(before, &now)
     }
 
@@ -174,6 +164,18 @@ impl OpenFile {
         if let Some(len) = range.end.checked_sub(range.start).and_then(NonZeroU64::new) {
             let _ = rustix::fs::fadvise(&self.file, range.start, Some(len), Advice::DontNeed);
         }
+    }
+}
+
+/// Whether the path, without being opened, still is the file that `before` speaks of, untouched.
+///
+/// # Errors
+/// What changed.
+pub fn still_the_same(path: &Path, before: &Stamp) -> Result<(), Changed> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => compare(before, &Stamp::of(&meta)),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Err(Changed::Vanished),
+        Err(err) => Err(Changed::Unknown(err)),
     }
 }
 
@@ -199,7 +201,9 @@ fn regular(path: &Path, meta: &fs::Metadata) -> Result<(), OpenError> {
 
 fn compare(before: &Stamp, now: &Stamp) -> Result<(), Changed> {
     let (from, to) = (before.size, now.size);
-    if to > from {
+    if !now.same_file(before) {
+        Err(Changed::Replaced)
+    } else if to > from {
         Err(Changed::Grew { from, to })
     } else if to < from {
         Err(Changed::Shrank { from, to })
@@ -305,8 +309,11 @@ mod tests {
         assert!(matches!(open.verify_unchanged(open.stamp()), Err(Changed::Replaced)));
         let reopened = OpenFile::open(&path).unwrap();
         assert!(matches!(reopened.verify_unchanged(open.stamp()), Err(Changed::Replaced)));
+        assert!(matches!(still_the_same(&path, open.stamp()), Err(Changed::Replaced)));
+        still_the_same(&path, reopened.stamp()).unwrap();
         fs::remove_file(&path).unwrap();
         assert!(matches!(open.verify_unchanged(open.stamp()), Err(Changed::Vanished)));
+        assert!(matches!(still_the_same(&path, open.stamp()), Err(Changed::Vanished)));
         assert!(matches!(OpenFile::open(&path), Err(OpenError::Vanished(_))));
     }
 

@@ -1,4 +1,4 @@
-//! This machine's files: walking a source, and reading one file through one handle.
+//! This machine's files: walking a source, and reading one file through one handle. And its name.
 //!
 //! What must stay true: nothing in a source is ever written, and a symbolic link below it is never
 //! followed.
@@ -9,15 +9,15 @@ mod stamp;
 mod walk;
 
 pub use excludes::Excludes;
-pub use handle::{Changed, OpenError, OpenFile};
+pub use handle::{Changed, OpenError, OpenFile, still_the_same};
 pub use stamp::Stamp;
-pub(crate) use walk::{Kind, Next, Seen, walk};
+pub(crate) use walk::{Kind, Next, walk};
 
-/// stub
+/// The host's own name, up to its first dot, for records and reports.
+#[must_use]
 pub fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().split('.').next().unwrap_or("localhost").to_owned()
-}
-/// Whether the path still names the file that `stamp` describes, untouched.
-pub fn still_the_same(path: &std::path::Path, stamp: &Stamp) -> Result<(), Changed> {
-    match OpenFile::open(path) { Ok(open) => open.verify_unchanged(stamp), Err(_) => Err(Changed::Vanished) }
+    let system = rustix::system::uname();
+    let name = system.nodename().to_string_lossy();
+    let short = name.split('.').next().unwrap_or_default();
+    if short.is_empty() { "localhost".to_owned() } else { short.to_owned() }
 }

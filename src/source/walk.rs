@@ -58,12 +58,7 @@ struct Entry {
 /// Shows `visit` everything below `top` in the order of names, folders before what is in them. `top` is
 /// `source` or a folder in it; exclusions are relative to `source`. A folder that cannot be read is shown
 /// a second time, as unreadable.
-pub(crate) fn walk(
-    source: &Path,
-    top: &Path,
-    excludes: &Excludes,
-    mut visit: impl FnMut(&Seen<'_>) -> Next,
-) {
+pub(crate) fn walk(source: &Path, top: &Path, excludes: &Excludes, mut visit: impl FnMut(&Seen<'_>) -> Next) {
     // Last in, first out: a folder's entries are pushed in reverse order of their names.
     let mut waiting = Vec::new();
     let mut into = Some((top.to_owned(), 0));

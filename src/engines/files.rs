@@ -1,0 +1,61 @@
+//! The search of engines whose set is one file, at any depth.
+
+use std::path::Path;
+
+use super::names::Judged;
+use super::search::{Search, place, source_file};
+use super::{Discovery, Why};
+use crate::model::{RelPath, SetKind};
+use crate::source::{Kind, Next, walk};
+
+/// The folder that a file system check fills; readable by root alone, and no place for backups.
+const LOST_AND_FOUND: &str = "lost+found";
+
+pub(super) fn discover(mut search: Search<'_>) -> Discovery {
+    let source = search.source;
+    walk(&source.dir, &source.dir, &source.exclude, |seen| {
+        let (path, rel) = (seen.path, seen.rel);
+        match &seen.kind {
+            Kind::Dir if path.file_name().is_some_and(|name| name == LOST_AND_FOUND) => {
+                search.pass(path, Why::NotABackup);
+                return Next::Pass;
+            }
+            Kind::Dir => {}
+            Kind::File => file(&mut search, path, rel),
+            Kind::Symlink => {
+                let why = search.judge_link(path, rel);
+                search.pass(path, why);
+            }
+            Kind::Special(what) => {
+                let why = match search.judge(rel) {
+                    Judged::Set(..) => Why::NearMiss(format!("it is {what}, not a regular file")),
+                    Judged::Pass(why) => why,
+                };
+                search.pass(path, why);
+            }
+            Kind::Excluded(pattern) => search.pass(path, Why::Excluded((*pattern).to_owned())),
+            Kind::Unreadable(error) => search.pass(path, Why::Unreadable(error.to_string())),
+        }
+        Next::Enter
+    });
+    search.found
+}
+
+fn file(search: &mut Search<'_>, path: &Path, rel: &Path) {
+    let (date, notes) = match search.judge(rel) {
+        Judged::Set(date, notes) => (date, notes),
+        Judged::Pass(why) => return search.pass(path, why),
+    };
+    let place = match place(rel) {
+        Ok(place) => place,
+        Err(why) => return search.pass(path, Why::BadName(why)),
+    };
+    match source_file(path, RelPath::empty()) {
+        Ok(file) => {
+            let mut set = search.set(path, place, SetKind::File, (date, notes));
+            set.files.push(file);
+            search.take(set);
+        }
+        Err(error) => search.pass(path, Why::Unreadable(error.to_string())),
+    }
+}

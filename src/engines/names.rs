@@ -1,0 +1,164 @@
+//! What a name alone says: a set of the days asked for, or why not. Pure.
+
+use super::Why;
+use super::dates::Found;
+use crate::model::{BackupDate, DateRange};
+
+/// What an engine says of a name, its date aside.
+pub(super) enum NameKind {
+    /// Named like a backup of this engine.
+    Backup,
+    /// Almost: with a date that was asked for it is worth a warning; what it lacks.
+    Near(String),
+    /// Something else, or a backup that the configuration leaves out.
+    Other(Why),
+}
+
+/// What a name says, all told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// A set of the days asked for, and what is odd about its name.
+    Set(BackupDate, Vec<String>),
+    /// Not taken.
+    Pass(Why),
+}
+
+/// An engine's rules for names.
+pub(super) struct NameRules<'a> {
+    /// What a name is, its date aside.
+    pub(super) kind: &'a dyn Fn(&str) -> NameKind,
+    /// The date in a name.
+    pub(super) dates: fn(&str) -> Found,
+    /// The days asked for.
+    pub(super) wanted: DateRange,
+}
+
+impl NameRules<'_> {
+    pub(super) fn judge(&self, name: &str) -> Judged {
+        let Some(finished) = finished_name(name) else {
+            return self.judge_finished(name);
+        };
+        Judged::Pass(match self.judge_finished(finished) {
+            Judged::Set(..) => Why::InProgress,
+            Judged::Pass(other @ Why::OtherDate(_)) => other,
+            Judged::Pass(_) => Why::NotABackup,
+        })
+    }
+
+    fn judge_finished(&self, name: &str) -> Judged {
+        let found = (self.dates)(name);
+        let asked_for = |date: &BackupDate| self.wanted.contains(*date);
+        match (self.kind)(name) {
+            NameKind::Other(why) => Judged::Pass(why),
+            NameKind::Near(what) => Judged::Pass(match found.dates().find(asked_for) {
+                Some(_) => Why::NearMiss(what),
+                None => Why::NotABackup,
+            }),
+            NameKind::Backup => match found {
+                Found::Nothing => Judged::Pass(Why::NoDate),
+                Found::Invalid(text) => Judged::Pass(Why::InvalidDate(text)),
+                Found::Date(date, others) if asked_for(&date) => {
+                    let note = |other| format!("its name also holds the date {other}; {date} counts");
+                    Judged::Set(date, others.into_iter().map(note).collect())
+                }
+                Found::Date(date, others) => Judged::Pass(match others.into_iter().find(asked_for) {
+                    Some(other) => Why::NearMiss(format!(
+                        "another date in its name counts: it is taken for a backup of {date}, not of {other}"
+                    )),
+                    None => Why::OtherDate(date),
+                }),
+            },
+        }
+    }
+}
+
+/// Suffixes that copying and downloading tools put on a file until it is complete.
+const MARKERS: [&str; 4] = [".part", ".tmp", ".partial", ".filepart"];
+
+/// The name that something will have once it is complete, where its present name says that it is not:
+/// a marker at its end, or the `.NAME.XXXXXX` that rsync writes to.
+pub(super) fn finished_name(name: &str) -> Option<&str> {
+    if let Some(marker) = MARKERS.iter().find(|marker| ends_with(name, marker)) {
+        return name.get(..name.len() - marker.len()).filter(|rest| !rest.is_empty());
+    }
+    let (stem, suffix) = name.strip_prefix('.')?.rsplit_once('.')?;
+    let rsync = suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (rsync && stem.contains('.')).then_some(stem)
+}
+
+/// Whether a name is that of something which lies beside backups: checksums, signatures, logs.
+pub(super) fn sidecar(name: &str) -> bool {
+    const SIDECARS: [&str; 13] = [
+        ".md5",
+        ".sha1",
+        ".sha256",
+        ".sha512",
+        ".sha256sum",
+        ".md5sum",
+        ".sig",
+        ".asc",
+        ".log",
+        ".txt",
+        ".err",
+        ".json",
+        ".sh",
+    ];
+    SIDECARS.iter().any(|suffix| ends_with(name, suffix))
+}
+
+/// Whether `name` ends with `suffix`, whatever the case of ASCII letters.
+pub(super) fn ends_with(name: &str, suffix: &str) -> bool {
+    let start = name.len().checked_sub(suffix.len());
+    start.and_then(|start| name.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engines::dates;
+
+    fn judge(name: &str) -> Judged {
+        let rules = NameRules {
+            kind: &super::super::mysql::kind,
+            dates: dates::in_file_name,
+            wanted: DateRange::one("2025-08-18".parse().unwrap()),
+        };
+        rules.judge(name)
+    }
+
+    #[test]
+    fn unfinished_file_is_told_only_where_it_will_be_a_set_of_the_day() {
+        for name in [
+            "shop_20250818.sql.part",
+            "shop_20250818.sql.gz.TMP",
+            "shop_20250818.sql.partial",
+            "shop_20250818.sql.filepart",
+            ".shop_20250818.sql.aB3dE9",
+        ] {
+            assert_eq!(judge(name), Judged::Pass(Why::InProgress), "{name}");
+        }
+        let old = Why::OtherDate("2025-08-17".parse().unwrap());
+        assert_eq!(judge("shop_20250817.sql.part"), Judged::Pass(old));
+        for name in ["shop.sql.part", "notes_20250818.txt.tmp", ".part", ".bashrc.aB3dE9"] {
+            assert_eq!(judge(name), Judged::Pass(Why::NotABackup), "{name}");
+        }
+    }
+
+    #[test]
+    fn second_date_is_noted_and_warned_of_where_it_hides_the_day_asked_for() {
+        let Judged::Set(date, notes) = judge("shop_20250818_20250817.sql") else {
+            panic!("not taken");
+        };
+        assert_eq!(date.to_string(), "2025-08-18");
+        assert_eq!(notes, ["its name also holds the date 2025-08-17; 2025-08-18 counts"]);
+        let hidden = judge("schema20240101_20250818.sql");
+        assert!(matches!(hidden, Judged::Pass(Why::NearMiss(_))), "{hidden:?}");
+    }
+
+    #[test]
+    fn suffix_is_compared_without_cutting_a_letter_in_two() {
+        assert!(ends_with("a.SQL", ".sql"));
+        assert!(!ends_with("sql", ".sql"));
+        assert!(!ends_with("ñql", ".sql"));
+    }
+}

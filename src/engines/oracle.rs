@@ -1,0 +1,163 @@
+//! Oracle: a set is one RMAN folder with every file in it.
+//!
+//! What must stay true: a folder of which any part could not be taken is known to be incomplete.
+
+use std::path::Path;
+
+use super::names::{Judged, NameKind, finished_name, sidecar};
+use super::search::{Search, last_name, place, rel_path, source_file};
+use super::why::printable;
+use super::{BackupSet, Discovery, Why};
+use crate::config::Source;
+use crate::model::SetKind;
+use crate::source::{Kind, Next, walk};
+
+/// Levels below the source at which RMAN folders lie: `<app>/rman_…`.
+const LEVEL: usize = 2;
+
+/// What a folder's name says, its date aside.
+pub(super) fn kind(name: &str, source: &Source) -> NameKind {
+    if name.starts_with("rman_") {
+        if name.contains("lv1") && !source.include_level1 {
+            NameKind::Other(Why::Level1)
+        } else {
+            NameKind::Backup
+        }
+    } else if name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("rman")) {
+        NameKind::Near("the name of an RMAN folder begins `rman_`, in small letters".to_owned())
+    } else {
+        NameKind::Other(Why::NotABackup)
+    }
+}
+
+pub(super) fn discover(mut search: Search<'_>) -> Discovery {
+    let source = search.source;
+    walk(&source.dir, &source.dir, &source.exclude, |seen| {
+        let (path, rel, depth) = (seen.path, seen.rel, seen.depth);
+        match &seen.kind {
+            Kind::Dir if depth == LEVEL => return folder(&mut search, path, rel),
+            Kind::Dir => {
+                if matches!(search.judge(rel), Judged::Set(..)) {
+                    search.pass(path, wrong_level(depth));
+                }
+                // One level more than needed, so that a folder which lies too deep is told.
+                return if depth < LEVEL { Next::Enter } else { Next::Pass };
+            }
+            Kind::File => {
+                if let Some(why) = not_a_folder(&search, rel, depth, "a file") {
+                    search.pass(path, why);
+                }
+            }
+            Kind::Special(what) => {
+                if let Some(why) = not_a_folder(&search, rel, depth, what) {
+                    search.pass(path, why);
+                }
+            }
+            Kind::Symlink => {
+                let why = search.judge_link(path, rel);
+                let why = match (depth, &why) {
+                    (1, Why::Symlink) => wrong_level(depth),
+                    (LEVEL, Why::LinkedFolder) => Why::NotABackup,
+                    (1 | LEVEL, _) => why,
+                    (_, Why::Symlink) => wrong_level(depth),
+                    _ => return Next::Pass,
+                };
+                search.pass(path, why);
+            }
+            Kind::Excluded(pattern) => search.pass(path, Why::Excluded((*pattern).to_owned())),
+            Kind::Unreadable(error) => {
+                // What lies deeper than RMAN folders was only looked at for the sake of a warning.
+                if depth < LEVEL || matches!(search.judge(rel), Judged::Set(..)) {
+                    search.pass(path, Why::Unreadable(error.to_string()));
+                }
+            }
+        }
+        Next::Pass
+    });
+    search.found
+}
+
+fn wrong_level(depth: usize) -> Why {
+    Why::NearMiss(format!(
+        "an RMAN folder is taken exactly {LEVEL} levels below the source (<app>/rman_...), not at level {depth}"
+    ))
+}
+
+/// Why something that is no folder is passed over; `None` where it is not worth a word.
+fn not_a_folder(search: &Search<'_>, rel: &Path, depth: usize, what: &str) -> Option<Why> {
+    match search.judge(rel) {
+        Judged::Set(..) if !sidecar(&last_name(rel)) => {
+            Some(Why::NearMiss(format!("it is {what}; an RMAN backup is taken as a folder")))
+        }
+        Judged::Set(..) | Judged::Pass(_) => (depth == LEVEL).then_some(Why::NotABackup),
+    }
+}
+
+/// A folder at the level of RMAN folders.
+fn folder(search: &mut Search<'_>, path: &Path, rel: &Path) -> Next {
+    let (date, notes) = match search.judge(rel) {
+        Judged::Set(date, notes) => (date, notes),
+        Judged::Pass(why) => {
+            let enter = why == Why::NotABackup && last_name(rel) != "lost+found";
+            search.pass(path, why);
+            return if enter { Next::Enter } else { Next::Pass };
+        }
+    };
+    let place = match place(rel) {
+        Ok(place) => place,
+        Err(why) => {
+            search.pass(path, Why::BadName(why));
+            return Next::Pass;
+        }
+    };
+    let mut set = search.set(path, place, SetKind::Folder, (date, notes));
+    fill(search, &mut set);
+    if set.files.is_empty() && set.troubles.is_empty() {
+        search.pass(path, Why::EmptyFolder);
+    } else {
+        search.take(set);
+    }
+    Next::Pass
+}
+
+/// Takes every file of the folder, and notes whatever could not be taken.
+fn fill(search: &mut Search<'_>, set: &mut BackupSet) {
+    let source = search.source;
+    let mut left_out = 0_usize;
+    let folder = set.path.clone();
+    walk(&source.dir, &folder, &source.exclude, |seen| {
+        let inner = seen.path.strip_prefix(&folder).unwrap_or(seen.path);
+        let shown =
+            || if seen.depth == 0 { "the folder".to_owned() } else { format!("`{}`", printable(inner)) };
+        let trouble = match &seen.kind {
+            Kind::Dir => None,
+            Kind::File => file(set, seen.path, inner).err(),
+            Kind::Symlink => Some("is a symbolic link; links are not followed".to_owned()),
+            Kind::Special(what) => Some(format!("is {what}, not a regular file")),
+            Kind::Unreadable(error) => Some(format!("cannot be read: {error}")),
+            Kind::Excluded(pattern) => {
+                left_out += 1;
+                search.pass(seen.path, Why::Excluded((*pattern).to_owned()));
+                None
+            }
+        };
+        if let Some(trouble) = trouble {
+            set.troubles.push(format!("{} {trouble}", shown()));
+        }
+        Next::Enter
+    });
+    if left_out > 0 {
+        set.notes.push(format!("{left_out} of its entries are left out by exclusions"));
+    }
+    set.files.sort_unstable_by(|a, b| a.rel.cmp(&b.rel));
+}
+
+fn file(set: &mut BackupSet, path: &Path, inner: &Path) -> Result<(), String> {
+    let rel = rel_path(inner).map_err(|why| format!("cannot be an object key: {why}"))?;
+    let file = source_file(path, rel).map_err(|error| format!("cannot be read: {error}"))?;
+    set.files.push(file);
+    if finished_name(&last_name(inner)).is_some() {
+        return Err("has the name of a file that is still being written".to_owned());
+    }
+    Ok(())
+}
