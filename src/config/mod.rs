@@ -80,7 +80,7 @@ impl S3 {
     /// Default of `connect_timeout`: time for a tunnel to fail over.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
     /// Default of `attempt_timeout`.
-    pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+    pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(5);
 }
 
 impl Log {

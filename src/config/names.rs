@@ -29,7 +29,10 @@ pub(super) const BUCKET_ALLOWED: &str = "the bucket's name or access point alias
 pub(super) fn bucket(text: &str) -> Result<String, String> {
     if let Some(rest) = text.strip_prefix("s3://") {
         let name = rest.split('/').next().unwrap_or_default();
-        return Err(format!("write the name alone, `{}`, without `s3://` (the rest is `prefix`)", short(name)));
+        return Err(format!(
+            "write the name alone, `{}`, without `s3://` (the rest is `prefix`)",
+            short(name)
+        ));
     }
     let bad = |why: &str| Err(format!("`{}` {why}", short(text)));
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -75,7 +78,9 @@ pub(super) fn prefix(text: &str, hostname: &str) -> Result<String, String> {
         if name != "hostname" {
             return Err(format!("`{{{}}}` is no placeholder; the only one is `{{hostname}}`", short(name)));
         }
-        if hostname.is_empty() || !hostname.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        if hostname.is_empty()
+            || !hostname.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
             return Err(format!(
                 "`{{hostname}}` cannot be filled in: this host's name is `{}`; give the host a name or write one here",
                 short(hostname)
@@ -182,8 +187,20 @@ mod tests {
         }
         let long = "a".repeat(64);
         for bad in [
-            "ab", &long, "Ict", "ict_backup", "-abc", "abc-", ".abc", "a..b", "10.0.0.1", "xn--abc", "a/b", "é-é-é",
-            "s3://ict-backup/backup", "",
+            "ab",
+            &long,
+            "Ict",
+            "ict_backup",
+            "-abc",
+            "abc-",
+            ".abc",
+            "a..b",
+            "10.0.0.1",
+            "xn--abc",
+            "a/b",
+            "é-é-é",
+            "s3://ict-backup/backup",
+            "",
         ] {
             assert!(bucket(bad).is_err(), "{bad}");
         }
@@ -195,7 +212,18 @@ mod tests {
         assert_eq!(prefix("{hostname}-{hostname}", "db1").unwrap(), "db1-db1");
         assert_eq!(prefix("", "db1").unwrap(), "");
         for bad in [
-            "/a", "a/", "a//b", "/", "a/./b", "..", "a\tb", "{host}", "{hostname", "hostname}", "{}", "s3://b/a",
+            "/a",
+            "a/",
+            "a//b",
+            "/",
+            "a/./b",
+            "..",
+            "a\tb",
+            "{host}",
+            "{hostname",
+            "hostname}",
+            "{}",
+            "s3://b/a",
         ] {
             assert!(prefix(bad, "db1").is_err(), "{bad:?}");
         }
@@ -207,10 +235,21 @@ mod tests {
 
     #[test]
     fn endpoint_is_an_http_url() {
-        for good in ["https://bucket.vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com", "http://127.0.0.1:4566", "http://[::1]:9/"] {
+        for good in [
+            "https://bucket.vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com",
+            "http://127.0.0.1:4566",
+            "http://[::1]:9/",
+        ] {
             assert!(endpoint(good).is_ok(), "{good}");
         }
-        for bad in ["s3.example.com", "ftp://s3.example.com", "https://", "https://a/?x=1", "https://a/#x", "localhost:4566"] {
+        for bad in [
+            "s3.example.com",
+            "ftp://s3.example.com",
+            "https://",
+            "https://a/?x=1",
+            "https://a/#x",
+            "localhost:4566",
+        ] {
             assert!(endpoint(bad).is_err(), "{bad}");
         }
     }

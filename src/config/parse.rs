@@ -31,9 +31,9 @@ pub(super) const CHECKSUMS: [(&str, ChecksumChoice); 5] = [
 pub(super) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 /// A part of 5 GiB over a line of 1 Mbit/s takes half a day.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// S3's limits for a part (S3 user guide, "Multipart upload limits").
 const PART_MIN: u64 = 5 * MIB;
@@ -45,7 +45,11 @@ pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, C
     let mut report = Report::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        report.add(&error.span().unwrap_or_else(|| report.end()), "", format!("not TOML: {}", error.message()));
+        report.add(
+            &error.span().unwrap_or_else(|| report.end()),
+            "",
+            format!("not TOML: {}", error.message()),
+        );
     }
     if report.is_clean() {
         // Alone and before all else, so that no later message can show one.
@@ -165,8 +169,7 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
         "the 12 digits of the account that owns the bucket, in quotes",
         names::account,
     );
-    let ca_bundle =
-        section.text("ca_bundle", "the absolute path of a readable PEM file", names::ca_bundle);
+    let ca_bundle = section.text("ca_bundle", "the absolute path of a readable PEM file", names::ca_bundle);
     let connect_timeout = section.duration("connect_timeout", SECOND..=HOUR, S3::CONNECT_TIMEOUT);
     let attempt_timeout = section.duration("attempt_timeout", SECOND..=DAY, S3::ATTEMPT_TIMEOUT);
     section.finish();
@@ -214,7 +217,11 @@ fn sse(section: &mut Section<'_, '_, '_>) -> Option<Sse> {
         (Some(Kind::Aes256), None) => Some(Sse::Aes256),
         (None, None) => None,
         (Some(Kind::Aes256) | None, Some(key)) => {
-            section.problem(&key.span, "kms_key_id", "is used with sse = \"aws:kms\" only; set that, or remove the key");
+            section.problem(
+                &key.span,
+                "kms_key_id",
+                "is used with sse = \"aws:kms\" only; set that, or remove the key",
+            );
             None
         }
     }
@@ -291,7 +298,8 @@ fn categories(section: &mut Section<'_, '_, '_>) -> CategoryRules {
     let weekly_day = section
         .text("weekly_day", "mon, tue, wed, thu, fri, sat, sun or the day's full name", values::weekday)
         .map_or(default.weekly_day, |at| at.value);
-    let allowed = "1, 2, 3 or 4 (a fifth week is not in every month, so those months would have no monthly backup)";
+    let allowed =
+        "1, 2, 3 or 4 (a fifth week is not in every month, so those months would have no monthly backup)";
     let monthly_week = section
         .take("monthly_week", allowed, |value| {
             value

@@ -53,8 +53,11 @@ impl Config {
         if s3.storage_class.is_empty() {
             out.comment("storage_class: the bucket's default");
         } else {
-            let classes: Vec<String> =
-                s3.storage_class.iter().map(|(category, class)| format!("{category} = {}", quote(class))).collect();
+            let classes: Vec<String> = s3
+                .storage_class
+                .iter()
+                .map(|(category, class)| format!("{category} = {}", quote(class)))
+                .collect();
             out.raw("storage_class", &format!("{{ {} }}", classes.join(", ")));
         }
         match &s3.sse {

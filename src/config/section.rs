@@ -39,7 +39,10 @@ impl<'a, 'r, 't> Section<'a, 'r, 't> {
                 other => section.report.add(
                     &value.span(),
                     format!("[{name}]"),
-                    format!("is {}; write it as a section: a line `[{name}]` with its keys below", kind(other)),
+                    format!(
+                        "is {}; write it as a section: a line `[{name}]` with its keys below",
+                        kind(other)
+                    ),
                 ),
             }
         }
@@ -151,7 +154,8 @@ impl<'a, 'r, 't> Section<'a, 'r, 't> {
         self.text(key, "an absolute path, such as \"/srv/backups\"", values::absolute_path)
     }
 
-    /// An array, each element read by `read`; elements that it refuses are reported one by one.
+    /// An array, each element read by `read`; elements that it refuses are reported one by one, and
+    /// then there is no list.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,
@@ -162,13 +166,17 @@ impl<'a, 'r, 't> Section<'a, 'r, 't> {
             value.as_array().ok_or_else(|| wrong_type(value))
         })?;
         let mut list = Vec::new();
+        let mut whole = true;
         for element in array.value {
             match string(element.get_ref()).and_then(&read) {
                 Ok(value) => list.push(value),
-                Err(why) => self.problem(&element.span(), key, format!("{why}; allowed: {allowed}")),
+                Err(why) => {
+                    whole = false;
+                    self.problem(&element.span(), key, format!("{why}; allowed: {allowed}"));
+                }
             }
         }
-        Some(At { value: list, span: array.span })
+        whole.then_some(At { value: list, span: array.span })
     }
 
     /// Reports every key that nobody asked for.

@@ -25,7 +25,9 @@ fn problems(text: &str) -> Vec<Problem> {
 /// The one problem of the least configuration with lines of one section added.
 fn problem_with(section: &str, lines: &str) -> Problem {
     let header = format!("[{section}]\n");
-    let text = if LEAST.contains(&header) {
+    let text = if lines.starts_with("source") {
+        LEAST.replace("source = \"/srv/mysql\"", lines)
+    } else if LEAST.contains(&header) {
         LEAST.replace(&header, &format!("{header}{lines}\n"))
     } else {
         format!("{LEAST}{header}{lines}\n")
@@ -42,7 +44,7 @@ fn least_file_gets_every_default() {
     assert_eq!(config.s3.prefix, "");
     assert_eq!(config.s3.checksum, ChecksumChoice::Auto);
     assert_eq!(config.s3.connect_timeout, Duration::from_secs(10));
-    assert_eq!(config.s3.attempt_timeout, Duration::from_secs(300));
+    assert_eq!(config.s3.attempt_timeout, Duration::from_mins(5));
     assert_eq!(config.log.dir, Path::new("/var/log/dbbackup"));
     assert_eq!((config.log.keep_days, config.log.format), (90, LogFormat::Text));
     assert_eq!(config.state.dir, Path::new("/var/lib/dbbackup"));
@@ -112,7 +114,7 @@ fn full_file_is_taken_as_written() {
     assert_eq!(s3.sse, Some(Sse::Kms(Some("alias/backup".into()))));
     assert_eq!(s3.checksum, ChecksumChoice::Sha256);
     assert_eq!(s3.storage_class[&Category::Monthly], "GLACIER_IR");
-    assert_eq!(s3.attempt_timeout, Duration::from_secs(5400));
+    assert_eq!(s3.attempt_timeout, Duration::from_mins(90));
     assert_eq!((config.log.keep_days, config.log.format), (30, LogFormat::Json));
     assert_eq!(config.backup.buffer_memory, 1 << 30);
     assert_eq!(config.backup.categories.weekly_day, Weekday::Sun);
@@ -163,18 +165,23 @@ fn impossible_value_names_its_key_and_what_is_allowed() {
         ("backup", "weekly_day = \"montag\"", "mon, tue"),
         ("backup", "monthly_week = 5", "not in every month"),
     ] {
-        let problem = problem_with(section, &line.replace("source = 5", "source = 5 #"));
+        let problem = problem_with(section, line);
         assert!(problem.what.contains(allowed), "{line}: {}", problem.what);
         let key = line.split(" = ").next().unwrap();
         let child = format!("[{section}.{key}]");
-        assert!(problem.key == format!("[{section}] {key}") || problem.key.starts_with(&child), "{line}: {}", problem.key);
+        assert!(
+            problem.key == format!("[{section}] {key}") || problem.key.starts_with(&child),
+            "{line}: {}",
+            problem.key
+        );
         assert!(problem.line > 1 && problem.column > 0, "{line}");
     }
 }
 
 #[test]
 fn message_begins_with_file_line_and_column() {
-    let error = parse("[mysql]\nsource = \"/srv/mysql\"\n[s3]\nbucket = \"example-backup\"\n  buket = \"x\"\n");
+    let error =
+        parse("[mysql]\nsource = \"/srv/mysql\"\n[s3]\nbucket = \"example-backup\"\n  buket = \"x\"\n");
     assert_eq!(
         error.unwrap_err().to_string().split("; allowed").next().unwrap(),
         "/etc/dbbackup/config.toml:5:3: [s3] buket: unknown key; did you mean `bucket`?"
@@ -184,7 +191,8 @@ fn message_begins_with_file_line_and_column() {
 #[test]
 fn every_problem_of_a_file_is_listed_in_the_order_of_its_lines() {
     let found = problems("[s3]\nbukcet = \"x\"\nregion = 5\n\n[logs]\ndir = \"/x\"\n");
-    let lines: Vec<(usize, &str)> = found.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
+    let lines: Vec<(usize, &str)> =
+        found.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
     assert_eq!(
         lines,
         [
@@ -200,7 +208,9 @@ fn every_problem_of_a_file_is_listed_in_the_order_of_its_lines() {
 
 #[test]
 fn text_that_is_not_toml_is_placed() {
-    for (text, line) in [("[s3\n", 1), ("[s3]\nbucket = \n", 2), ("[s3]\nbucket = \"a\"\nbucket = \"b\"\n", 3)] {
+    for (text, line) in
+        [("[s3\n", 1), ("[s3]\nbucket = \n", 2), ("[s3]\nbucket = \"a\"\nbucket = \"b\"\n", 3)]
+    {
         assert_eq!(problems(text)[0].line, line, "{text}");
     }
 }
@@ -263,7 +273,12 @@ fn unwise_settings_are_warned_of() {
         assert_eq!(warnings.len(), 1, "{to}: {warnings:?}");
         assert!(warnings[0].contains(warned), "{to}: {warnings:?}");
     }
-    assert!(parse(&LEAST.replace("[s3]\n", "[mssql]\nsource = \"/srv/mysql2\"\n[s3]\n")).unwrap().warnings().is_empty());
+    assert!(
+        parse(&LEAST.replace("[s3]\n", "[mssql]\nsource = \"/srv/mysql2\"\n[s3]\n"))
+            .unwrap()
+            .warnings()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -292,7 +307,9 @@ fn missing_file_names_the_three_places() {
     let error = Config::load(Some(&path)).unwrap_err();
     assert!(matches!(&error, ConfigError::NotFound { origin: Origin::Option, .. }), "{error:?}");
     let text = error.to_string();
-    for part in ["none.toml", "--config", "$DBBACKUP_CONFIG", "/etc/dbbackup/config.toml", "config.example.toml"] {
+    for part in
+        ["none.toml", "--config", "$DBBACKUP_CONFIG", "/etc/dbbackup/config.toml", "config.example.toml"]
+    {
         assert!(text.contains(part), "{text}");
     }
     assert!(matches!(Config::load(Some(dir.path())), Err(ConfigError::Unreadable { .. })));
@@ -307,7 +324,8 @@ fn uncommented(without_default: bool) -> String {
     let mut text = String::new();
     for line in EXAMPLE.lines() {
         let option = line.strip_prefix("# ").filter(|rest| {
-            rest.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b"_1".contains(&b)))
+            rest.split_once(" = ")
+                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b"_1".contains(&b)))
         });
         match option {
             Some(option) if without_default || !option.contains("# no default") => text.push_str(option),
@@ -321,8 +339,11 @@ fn uncommented(without_default: bool) -> String {
 #[test]
 fn example_holds_the_scripts_values() {
     let config = parse(EXAMPLE).unwrap();
-    let sources: Vec<(&str, &[String])> =
-        config.sources.values().map(|source| (source.dir.to_str().unwrap(), source.exclude.texts())).collect();
+    let sources: Vec<(&str, &[String])> = config
+        .sources
+        .values()
+        .map(|source| (source.dir.to_str().unwrap(), source.exclude.texts()))
+        .collect();
     assert_eq!(
         sources,
         [
