@@ -540,6 +540,43 @@ pub enum Severity {
     Error,
 }
 
+/// A day as the command line names it; `today` and `yesterday` get their date from
+/// [`Self::resolve`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Day {
+    /// The day of the run.
+    Today,
+    /// The day before it.
+    Yesterday,
+    /// A calendar day.
+    Date(BackupDate),
+}
+
+impl Day {
+    /// The calendar day, given the local date of now.
+    #[must_use]
+    pub fn resolve(self, today: NaiveDate) -> BackupDate {
+        match self {
+            Self::Today => today.into(),
+            // The first day chrono knows has none before it.
+            Self::Yesterday => today.pred_opt().unwrap_or(today).into(),
+            Self::Date(date) => date,
+        }
+    }
+}
+
+impl FromStr for Day {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        match text.to_ascii_lowercase().as_str() {
+            "today" => Ok(Self::Today),
+            "yesterday" => Ok(Self::Yesterday),
+            _ => text.parse().map(Self::Date).map_err(|_| ModelError::Day(text.to_owned())),
+        }
+    }
+}
+
 /// Something wrong: what, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -606,6 +643,9 @@ pub enum ModelError {
     /// Not a date.
     #[error("`{0}` is no date of the form YYYY-MM-DD")]
     Date(String),
+    /// Not a day of the command line.
+    #[error("`{0}` is no day: write YYYY-MM-DD, `yesterday` or `today`")]
+    Day(String),
     /// A range that ends before it begins.
     #[error("the range ends before it begins: {first} is after {last}")]
     Range {
@@ -648,6 +688,15 @@ mod tests {
             assert!(text.parse::<RelPath>().is_err(), "{text:?}");
         }
         assert!("".parse::<RelPath>().unwrap().is_empty());
+    }
+
+    #[test]
+    fn yesterday_of_the_first_of_a_month_is_in_the_month_before() {
+        let today = NaiveDate::from_ymd_opt(2025, 9, 1).unwrap();
+        assert_eq!("Yesterday".parse::<Day>().unwrap().resolve(today).to_string(), "2025-08-31");
+        assert_eq!("today".parse::<Day>().unwrap().resolve(today).to_string(), "2025-09-01");
+        assert_eq!("2025-08-18".parse::<Day>().unwrap().resolve(today).to_string(), "2025-08-18");
+        assert!("tomorrow".parse::<Day>().is_err());
     }
 
     #[test]

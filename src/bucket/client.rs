@@ -38,6 +38,9 @@ impl Bucket {
         if let Some(region) = &settings.region {
             loader = loader.region(aws_config::Region::new(region.clone()));
         }
+        if let Some(profile) = &settings.profile {
+            loader = loader.profile_name(profile);
+        }
         let shared = loader.load().await;
         let mut builder = aws_sdk_s3::config::Builder::from(&shared)
             .force_path_style(settings.path_style)

@@ -2,7 +2,10 @@
 //! log an error once, where it stops.
 
 pub mod backup;
+pub mod completions;
+pub mod config_check;
 pub mod list;
+pub mod man;
 pub mod restore;
 mod setup;
 

@@ -4,13 +4,27 @@
 //! S3's limits, patterns compiled); an error names file, line, key and what is allowed; no secret is
 //! ever held.
 
+mod error;
+mod locate;
+mod names;
+mod parse;
+mod render;
+mod secrets;
+mod section;
+#[cfg(test)]
+mod tests;
+mod values;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::calendar::CategoryRules;
 use crate::engines::Excludes;
 use crate::model::{Category, Engine};
+
+pub use error::{ConfigError, Problem};
+pub use locate::{DEFAULT_PATH, ENV_VAR, Origin};
 
 /// Everything the file says, defaults filled in, checked.
 #[derive(Debug, Clone)]
@@ -27,6 +41,71 @@ pub struct Config {
     pub state: State,
     /// How backups are picked and sent.
     pub backup: Backup,
+}
+
+impl Config {
+    /// Reads and checks the file of `--config`, else of `$DBBACKUP_CONFIG`, else
+    /// `/etc/dbbackup/config.toml`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where there is none, it cannot be read, or anything in it is wrong.
+    pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
+        let (path, origin) = locate::locate(explicit, std::env::var_os(ENV_VAR));
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|error| {
+                    let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
+                    ConfigError::Unreadable { path: path.clone(), source }
+                })?;
+                Self::parse(&text, &path, &locate::short_hostname())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(ConfigError::NotFound { path, origin })
+            }
+            Err(source) => Err(ConfigError::Unreadable { path, source }),
+        }
+    }
+
+    /// Checks the text of the file at `path`; `hostname` is what `{hostname}` stands for. The one
+    /// thing read from the disk is `[s3] ca_bundle`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with everything that is wrong.
+    pub fn parse(text: &str, path: &Path, hostname: &str) -> Result<Self, ConfigError> {
+        parse::parse(text, path, hostname)
+    }
+}
+
+impl S3 {
+    /// Default of `connect_timeout`: time for a tunnel to fail over.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Default of `attempt_timeout`.
+    pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(5);
+}
+
+impl Log {
+    /// Default of `dir`.
+    pub const DIR: &str = "/var/log/dbbackup";
+    /// Default of `keep_days`: three months, as the script meant.
+    pub const KEEP_DAYS: u32 = 90;
+}
+
+impl State {
+    /// Default of `dir`.
+    pub const DIR: &str = "/var/lib/dbbackup";
+}
+
+impl Backup {
+    /// Default of `attempts`.
+    pub const ATTEMPTS: u32 = 3;
+    /// Default of `pauses`.
+    pub const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(10)];
+    /// Default of `concurrency`.
+    pub const CONCURRENCY: u32 = 32;
+    /// Default of `buffer_memory`, in bytes.
+    pub const BUFFER_MEMORY: u64 = 32 * values::MIB;
+    /// Default of `part_size`, in bytes.
+    pub const PART_SIZE: u64 = 8 * values::MIB;
 }
 
 /// One engine's section.
@@ -57,6 +136,8 @@ pub struct S3 {
     pub endpoint_url: Option<String>,
     /// `https://host/bucket/key` in place of `https://bucket.host/key`. Default false.
     pub path_style: bool,
+    /// Profile of `~/.aws/config` whose credentials and region are used; none: the chain's own choice.
+    pub profile: Option<String>,
     /// Storage class by category; none: the bucket's default (`STANDARD`).
     pub storage_class: BTreeMap<Category, String>,
     /// Server-side encryption asked for with each object; none: the bucket's default.
@@ -67,9 +148,9 @@ pub struct S3 {
     pub expected_bucket_owner: Option<String>,
     /// PEM file with certificate authorities to trust besides the system's.
     pub ca_bundle: Option<PathBuf>,
-    /// Longest wait for a connection. Default 10 s.
+    /// Longest wait for a connection, 1 s to 1 h. Default 10 s.
     pub connect_timeout: Duration,
-    /// Longest time for one attempt of one request. Default 5 min.
+    /// Longest time for one attempt of one request, 1 s to 24 h. Default 5 min.
     pub attempt_timeout: Duration,
 }
 

@@ -1,0 +1,314 @@
+//! The file's text into a [`Config`]: every problem is collected, none stops the search for others.
+//!
+//! The document is walked with its spans instead of being handed to serde, which stops at the first
+//! error and loses the place of the key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::error::{ConfigError, Report};
+use super::section::{At, Section};
+use super::values::MIB;
+use super::{Backup, ChecksumChoice, Config, Log, LogFormat, S3, Source, Sse, State};
+use super::{names, secrets, values};
+use crate::calendar::CategoryRules;
+use crate::engines::Excludes;
+use crate::model::{Category, Engine};
+
+pub(super) const SECTIONS: [&str; 7] = ["oracle", "mysql", "mssql", "s3", "log", "state", "backup"];
+
+pub(super) const CHECKSUMS: [(&str, ChecksumChoice); 5] = [
+    ("auto", ChecksumChoice::Auto),
+    ("crc64nvme", ChecksumChoice::Crc64Nvme),
+    ("crc32c", ChecksumChoice::Crc32c),
+    ("sha256", ChecksumChoice::Sha256),
+    ("none", ChecksumChoice::None),
+];
+
+pub(super) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_hours(1);
+/// A part of 5 GiB over a line of 1 Mbit/s takes half a day.
+const DAY: Duration = Duration::from_hours(24);
+
+/// S3's limits for a part (S3 user guide, "Multipart upload limits").
+const PART_MIN: u64 = 5 * MIB;
+const PART_MAX: u64 = 5 * 1024 * MIB;
+const BUFFER_MAX: u64 = 1024 * 1024 * MIB;
+
+/// Checks the text of a file; nothing is read but `ca_bundle`.
+pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, ConfigError> {
+    let mut report = Report::new(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        report.add(
+            &error.span().unwrap_or_else(|| report.end()),
+            "",
+            format!("not TOML: {}", error.message()),
+        );
+    }
+    if report.is_clean() {
+        // Alone and before all else, so that no later message can show one.
+        secrets::refuse(document.get_ref(), &mut report);
+    }
+    if !report.is_clean() {
+        return Err(report.into_error(path));
+    }
+    let document = document.get_ref();
+    sections(document, &mut report);
+    let sources = sources(document, &mut report);
+    let s3 = s3(document, hostname, &mut report);
+    let log = log(document, &mut report);
+    let state = state(document, &mut report);
+    let backup = backup(document, &mut report);
+    match s3 {
+        Some(s3) if report.is_clean() => {
+            Ok(Config { path: path.to_owned(), sources, s3, log, state, backup })
+        }
+        _ => Err(report.into_error(path)),
+    }
+}
+
+fn sections(document: &DeTable<'_>, report: &mut Report<'_>) {
+    for (key, value) in document {
+        let name = key.get_ref().as_ref();
+        if SECTIONS.contains(&name) {
+            continue;
+        }
+        let is_section = value.get_ref().is_table();
+        let label = secrets::label("", name);
+        let (label, what) = if is_section {
+            (format!("[{label}]"), values::unknown("section", name, &SECTIONS))
+        } else {
+            (label, format!("stands above every section; put it below one of [{}]", SECTIONS.join("], [")))
+        };
+        report.add(&key.span(), label, what);
+    }
+    if !Engine::ALL.iter().any(|engine| document.contains_key(engine.as_str())) {
+        let at = report.end();
+        report.add(
+            &at,
+            "[oracle], [mysql], [mssql]",
+            "none of these sections is there, so there is nothing to back up; add at least one with its `source`",
+        );
+    }
+}
+
+fn sources(document: &DeTable<'_>, report: &mut Report<'_>) -> BTreeMap<Engine, Source> {
+    let mut sources = BTreeMap::new();
+    for engine in Engine::ALL {
+        if document.contains_key(engine.as_str()) {
+            let mut section = Section::open(document, engine.as_str(), report);
+            if let Some(source) = source(engine, &mut section) {
+                sources.insert(engine, source);
+            }
+            section.finish();
+        }
+    }
+    sources
+}
+
+fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
+    let known = section.has("source");
+    let dir = section.path("source");
+    if !known {
+        section.missing("source", "the absolute path of the directory that holds the backups");
+    }
+    let allowed = "paths or globs relative to `source`, such as \"excluded-db\" or \"api1/test\"";
+    let patterns = section.list("exclude", allowed, |text| {
+        Excludes::new(std::slice::from_ref(&text.to_owned())).map(|_| text.to_owned())
+    });
+    let exclude = match patterns {
+        None => Excludes::default(),
+        Some(At { value, span }) => match Excludes::new(&value) {
+            Ok(excludes) => excludes,
+            Err(why) => {
+                section.problem(&span, "exclude", format!("{why}; allowed: {allowed}"));
+                return None;
+            }
+        },
+    };
+    let (mut include_level1, mut include_differential, mut include_log) = (false, false, false);
+    match engine {
+        Engine::Oracle => include_level1 = section.flag("include_level1", false),
+        Engine::Mysql => {}
+        Engine::Mssql => {
+            include_differential = section.flag("include_differential", false);
+            include_log = section.flag("include_log", false);
+        }
+    }
+    Some(Source { dir: dir?.value, exclude, include_level1, include_differential, include_log })
+}
+
+fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option<S3> {
+    let mut section = Section::open(document, "s3", report);
+    let known = section.has("bucket");
+    let bucket = section.text("bucket", names::BUCKET_ALLOWED, names::bucket);
+    if !known {
+        section.missing("bucket", names::BUCKET_ALLOWED);
+    }
+    let prefix = section.text("prefix", names::PREFIX_ALLOWED, |text| names::prefix(text, hostname));
+    let region = section.text("region", "a region's code, such as \"eu-west-1\"", names::region);
+    let endpoint_url = section.text(
+        "endpoint_url",
+        "an http or https URL without a user, query or fragment, such as \"https://s3.example.com\"",
+        names::endpoint,
+    );
+    let path_style = section.flag("path_style", false);
+    let profile = section.text("profile", "the name of a profile in ~/.aws/config", names::word);
+    let storage_class = storage_class(&mut section);
+    let sse = sse(&mut section);
+    let checksum =
+        section.text("checksum", &values::names(&CHECKSUMS), |text| values::choice(text, &CHECKSUMS));
+    let expected_bucket_owner = section.text(
+        "expected_bucket_owner",
+        "the 12 digits of the account that owns the bucket, in quotes",
+        names::account,
+    );
+    let ca_bundle = section.text("ca_bundle", "the absolute path of a readable PEM file", names::ca_bundle);
+    let connect_timeout = section.duration("connect_timeout", SECOND..=HOUR, S3::CONNECT_TIMEOUT);
+    let attempt_timeout = section.duration("attempt_timeout", SECOND..=DAY, S3::ATTEMPT_TIMEOUT);
+    section.finish();
+    Some(S3 {
+        bucket: bucket?.value,
+        prefix: prefix.map(|at| at.value).unwrap_or_default(),
+        region: region.map(|at| at.value),
+        endpoint_url: endpoint_url.map(|at| at.value),
+        path_style,
+        profile: profile.map(|at| at.value),
+        storage_class,
+        sse,
+        checksum: checksum.map_or(ChecksumChoice::Auto, |at| at.value),
+        expected_bucket_owner: expected_bucket_owner.map(|at| at.value),
+        ca_bundle: ca_bundle.map(|at| at.value),
+        connect_timeout,
+        attempt_timeout,
+    })
+}
+
+fn storage_class(section: &mut Section<'_, '_, '_>) -> BTreeMap<Category, String> {
+    let mut table = section.child("storage_class", "s3.storage_class");
+    let mut classes = BTreeMap::new();
+    let allowed = names::STORAGE_CLASSES.join(", ");
+    for category in Category::ALL {
+        if let Some(class) = table.text(category.as_str(), &allowed, names::storage_class) {
+            classes.insert(category, class.value);
+        }
+    }
+    table.finish();
+    classes
+}
+
+fn sse(section: &mut Section<'_, '_, '_>) -> Option<Sse> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Aes256,
+        Kms,
+    }
+    let choices = [("AES256", Kind::Aes256), ("aws:kms", Kind::Kms)];
+    let kind = section.text("sse", &values::names(&choices), |text| values::choice(text, &choices));
+    let key = section.text("kms_key_id", "a KMS key's id, ARN or alias", names::word);
+    match (kind.map(|at| at.value), key) {
+        (Some(Kind::Kms), key) => Some(Sse::Kms(key.map(|at| at.value))),
+        (Some(Kind::Aes256), None) => Some(Sse::Aes256),
+        (None, None) => None,
+        (Some(Kind::Aes256) | None, Some(key)) => {
+            section.problem(
+                &key.span,
+                "kms_key_id",
+                "is used with sse = \"aws:kms\" only; set that, or remove the key",
+            );
+            None
+        }
+    }
+}
+
+fn log(document: &DeTable<'_>, report: &mut Report<'_>) -> Log {
+    let mut section = Section::open(document, "log", report);
+    let dir = section.path("dir").map_or_else(|| Log::DIR.into(), |at| at.value);
+    let keep_days = section.number("keep_days", 1, 36_500, Log::KEEP_DAYS).value;
+    let format = section
+        .text("format", &values::names(&FORMATS), |text| values::choice(text, &FORMATS))
+        .map_or(LogFormat::Text, |at| at.value);
+    section.finish();
+    Log { dir, keep_days, format }
+}
+
+fn state(document: &DeTable<'_>, report: &mut Report<'_>) -> State {
+    let mut section = Section::open(document, "state", report);
+    let dir = section.path("dir").map_or_else(|| State::DIR.into(), |at| at.value);
+    section.finish();
+    State { dir }
+}
+
+fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup {
+    let mut section = Section::open(document, "backup", report);
+    let attempts = section.number("attempts", 1, 10, Backup::ATTEMPTS).value;
+    let pauses = pauses(&mut section);
+    let concurrency = section.number("concurrency", 1, 256, Backup::CONCURRENCY).value;
+    let part_set = section.has("part_size");
+    let part_size = section.size("part_size", PART_MIN..=PART_MAX, Backup::PART_SIZE);
+    let buffer_set = section.has("buffer_memory");
+    let buffer_memory = section.size("buffer_memory", PART_MIN..=BUFFER_MAX, Backup::BUFFER_MEMORY);
+    if buffer_memory.value < part_size.value && (part_set || buffer_set) {
+        let (at, key) =
+            if buffer_set { (&buffer_memory.span, "buffer_memory") } else { (&part_size.span, "part_size") };
+        let what = format!(
+            "buffer_memory ({}) does not hold one part ({}); allowed: buffer_memory of at least part_size",
+            values::show_size(buffer_memory.value),
+            values::show_size(part_size.value),
+        );
+        section.problem(at, key, what);
+    }
+    let categories = categories(&mut section);
+    section.finish();
+    Backup {
+        attempts,
+        pauses,
+        concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
+        buffer_memory: buffer_memory.value,
+        part_size: part_size.value,
+        categories,
+    }
+}
+
+fn pauses(section: &mut Section<'_, '_, '_>) -> Vec<Duration> {
+    let range = Duration::ZERO..=HOUR;
+    let allowed = values::duration_range(&range);
+    let Some(list) = section.list("pauses", &allowed, |text| values::duration(text, &range)) else {
+        return Backup::PAUSES.to_vec();
+    };
+    if list.value.is_empty() || list.value.len() > 9 {
+        let what = format!(
+            "a list of {} pauses; allowed: 1 to 9, the last one repeats (write [\"0s\"] for none)",
+            list.value.len()
+        );
+        section.problem(&list.span, "pauses", what);
+    }
+    list.value
+}
+
+fn categories(section: &mut Section<'_, '_, '_>) -> CategoryRules {
+    let default = CategoryRules::default();
+    let daily = section.flag("daily", default.daily);
+    let weekly_day = section
+        .text("weekly_day", "mon, tue, wed, thu, fri, sat, sun or the day's full name", values::weekday)
+        .map_or(default.weekly_day, |at| at.value);
+    let allowed =
+        "1, 2, 3 or 4 (a fifth week is not in every month, so those months would have no monthly backup)";
+    let monthly_week = section
+        .take("monthly_week", allowed, |value| {
+            value
+                .as_integer()
+                .filter(|number| number.radix() == 10)
+                .and_then(|number| number.as_str().parse().ok())
+                .filter(|week| (1..=4).contains(week))
+                .ok_or_else(|| "is no week of every month".to_owned())
+        })
+        .map_or(default.monthly_week, |at| at.value);
+    CategoryRules { daily, weekly_day, monthly_week }
+}

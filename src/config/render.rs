@@ -1,0 +1,213 @@
+//! The effective configuration as text that can be read back, and what is legal in it but unwise.
+
+use std::fmt::Write as _;
+
+use toml::Value;
+
+use super::parse::{CHECKSUMS, FORMATS};
+use super::values::{WEEKDAYS, show_duration, show_size};
+use super::{Config, Sse, names, secrets};
+use crate::model::{Category, Engine};
+
+impl Config {
+    /// Every setting with its value, defaults included, as TOML that parses to the same
+    /// configuration; settings without a value stand in comments. Nothing in it is secret.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = Out(String::new());
+        out.comment(&format!("effective configuration of {}", self.path.display()));
+        for (engine, source) in &self.sources {
+            out.section(engine.as_str());
+            out.set("source", &source.dir.display().to_string());
+            out.raw("exclude", &list(source.exclude.texts()));
+            match engine {
+                Engine::Oracle => out.raw("include_level1", &source.include_level1),
+                Engine::Mysql => {}
+                Engine::Mssql => {
+                    out.raw("include_differential", &source.include_differential);
+                    out.raw("include_log", &source.include_log);
+                }
+            }
+        }
+        self.render_s3(&mut out);
+        out.section("log");
+        out.set("dir", &self.log.dir.display().to_string());
+        out.raw("keep_days", &self.log.keep_days);
+        out.set("format", name(&FORMATS, &self.log.format));
+        out.section("state");
+        out.set("dir", &self.state.dir.display().to_string());
+        self.render_backup(&mut out);
+        out.0
+    }
+
+    fn render_s3(&self, out: &mut Out) {
+        let s3 = &self.s3;
+        out.section("s3");
+        out.set("bucket", &s3.bucket);
+        out.set("prefix", &s3.prefix);
+        out.set_or("region", s3.region.as_deref(), "the AWS chain's");
+        let endpoint = s3.endpoint_url.as_deref().map(mask);
+        out.set_or("endpoint_url", endpoint.as_deref(), "AWS's own for the region");
+        out.raw("path_style", &s3.path_style);
+        out.set_or("profile", s3.profile.as_deref(), "the AWS chain's");
+        if s3.storage_class.is_empty() {
+            out.comment("storage_class: the bucket's default");
+        } else {
+            let classes: Vec<String> = s3
+                .storage_class
+                .iter()
+                .map(|(category, class)| format!("{category} = {}", quote(class)))
+                .collect();
+            out.raw("storage_class", &format!("{{ {} }}", classes.join(", ")));
+        }
+        match &s3.sse {
+            None => out.comment("sse: the bucket's default"),
+            Some(Sse::Aes256) => out.set("sse", "AES256"),
+            Some(Sse::Kms(key)) => {
+                out.set("sse", "aws:kms");
+                out.set_or("kms_key_id", key.as_deref(), "AWS's own key for S3");
+            }
+        }
+        out.set("checksum", name(&CHECKSUMS, &s3.checksum));
+        out.set_or("expected_bucket_owner", s3.expected_bucket_owner.as_deref(), "any account");
+        let bundle = s3.ca_bundle.as_ref().map(|path| path.display().to_string());
+        out.set_or("ca_bundle", bundle.as_deref(), "the system's authorities alone");
+        out.set("connect_timeout", &show_duration(s3.connect_timeout));
+        out.set("attempt_timeout", &show_duration(s3.attempt_timeout));
+    }
+
+    fn render_backup(&self, out: &mut Out) {
+        let backup = &self.backup;
+        out.section("backup");
+        out.raw("attempts", &backup.attempts);
+        let pauses: Vec<String> = backup.pauses.iter().map(|pause| show_duration(*pause)).collect();
+        out.raw("pauses", &list(&pauses));
+        out.raw("concurrency", &backup.concurrency);
+        out.set("buffer_memory", &show_size(backup.buffer_memory));
+        out.set("part_size", &show_size(backup.part_size));
+        out.raw("daily", &backup.categories.daily);
+        let day = WEEKDAYS.iter().find(|(day, ..)| *day == backup.categories.weekly_day);
+        out.set("weekly_day", day.map_or("", |(_, short, _)| short));
+        out.raw("monthly_week", &backup.categories.monthly_week);
+    }
+
+    /// What is allowed and probably not meant, one sentence each, with what to do.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.overlaps();
+        let s3 = &self.s3;
+        if let Some(endpoint) = s3.endpoint_url.as_deref().filter(|endpoint| names::is_plain_http(endpoint)) {
+            warnings.push(format!(
+                "[s3] endpoint_url {}: backups cross the network unencrypted; use https unless the line itself is a \
+                 tunnel",
+                mask(endpoint)
+            ));
+        }
+        if s3.bucket.contains('.') && !s3.path_style {
+            warnings.push(format!(
+                "[s3] bucket {}: a name with dots fits no TLS certificate as a host name; set path_style = true",
+                s3.bucket
+            ));
+        }
+        for (category, class) in &s3.storage_class {
+            let risk = match class.as_str() {
+                "GLACIER" | "DEEP_ARCHIVE" => "has to be thawed for hours before a restore can begin",
+                "ONEZONE_IA" | "REDUCED_REDUNDANCY" | "EXPRESS_ONEZONE" => {
+                    "keeps fewer copies than STANDARD_IA; an outage of one zone can lose a backup"
+                }
+                _ => continue,
+            };
+            warnings.push(format!("[s3.storage_class] {category}: {class} {risk}"));
+        }
+        if s3.storage_class.contains_key(&Category::Daily) && !self.backup.categories.daily {
+            warnings.push(
+                "[s3.storage_class] daily: no backup is daily; set [backup] daily = true or remove it".into(),
+            );
+        }
+        if s3.checksum == super::ChecksumChoice::None {
+            warnings.push("[s3] checksum none: no upload can be proven whole; use \"auto\"".into());
+        }
+        if s3.prefix.split('/').any(|part| part.starts_with("localhost")) {
+            warnings.push(
+                "[s3] prefix: this host is called localhost; hosts with one name share one folder, so give it a name"
+                    .into(),
+            );
+        }
+        warnings
+    }
+
+    fn overlaps(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (outer, a) in &self.sources {
+            for (inner, b) in &self.sources {
+                let nested = b.dir.starts_with(&a.dir) && outer != inner;
+                // Equal directories are said once.
+                if nested && (a.dir != b.dir || outer < inner) {
+                    warnings.push(format!(
+                        "[{inner}] source {} lies in [{outer}] source {}: a file that both take is sent twice; give \
+                         each engine its own directory or exclude it from [{outer}]",
+                        b.dir.display(),
+                        a.dir.display()
+                    ));
+                }
+            }
+        }
+        warnings
+    }
+}
+
+struct Out(String);
+
+impl Out {
+    // Writing to a String cannot fail.
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.0, "{text}");
+    }
+
+    fn comment(&mut self, text: &str) {
+        self.line(&format!("# {}", secrets::printable(text)));
+    }
+
+    fn section(&mut self, name: &str) {
+        self.line(&format!("\n[{name}]"));
+    }
+
+    fn raw(&mut self, key: &str, value: &dyn std::fmt::Display) {
+        self.line(&format!("{key} = {value}"));
+    }
+
+    fn set(&mut self, key: &str, value: &str) {
+        self.raw(key, &quote(value));
+    }
+
+    fn set_or(&mut self, key: &str, value: Option<&str>, otherwise: &str) {
+        match value {
+            Some(value) => self.set(key, value),
+            None => self.comment(&format!("{key}: {otherwise}")),
+        }
+    }
+}
+
+fn quote(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+fn list(texts: &[String]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| quote(text)).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+fn name<T: PartialEq>(choices: &[(&'static str, T)], value: &T) -> &'static str {
+    choices.iter().find(|(_, choice)| choice == value).map_or("", |(name, _)| name)
+}
+
+/// The parser refuses a URL with a user; this is for a `Config` that did not come from it.
+fn mask(url: &str) -> String {
+    if !secrets::has_userinfo(url) {
+        return url.to_owned();
+    }
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://***@{host}"),
+        _ => "***".to_owned(),
+    }
+}
