@@ -60,11 +60,14 @@ exits 1 'a key that is not there' "$BIN" restore mysql/shop/weekly/never_2025081
 
 say '  4: another run holds the lock'
 sql_file "$src/mysql/big/big_20250825.sql" 200
-# begin: a run in the background that has two parts of the large file in S3; sets running.
+big=backup/mysql/big/monthly/big_20250825.sql
+# begin: a run in the background that has sent two parts more of the large file; sets running.
 begin() {
+    local before
+    before=$(tool parts "$bucket" "$big")
     "$BIN" mysql --date 2025-08-25 >"$WORK/first" 2>&1 </dev/null &
     running=$!
-    tool wait_parts "$ENDPOINT" "$bucket" backup/mysql/big/monthly/big_20250825.sql 2 60 >/dev/null ||
+    tool wait_parts "$bucket" "$big" $((before + 2)) 60 >/dev/null ||
         fail 'a large upload is under way' "$(tail -n 20 "$WORK/first")"
 }
 # ended CODE NAME: the background run ends so within ten seconds of now.
@@ -86,6 +89,6 @@ begin
 kill -INT "$running"
 ended 130 'SIGINT in mid-upload'
 exits 0 'the lock is free again, and the next run completes it' "$BIN" mysql --date 2025-08-25
-same 'the large file is there' backup/mysql/big/monthly/big_20250825.sql "$(data_keys "$bucket" | grep big_ || true)"
+same 'the large file is there' "$big" "$(data_keys "$bucket" | grep big_ || true)"
 exits 0 'it restores' "$BIN" restore mysql/big/monthly/big_20250825.sql --to "$home/back"
 check 'it equals the source' cmp "$src/mysql/big/big_20250825.sql" "$home/back/big_20250825.sql"

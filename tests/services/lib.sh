@@ -72,11 +72,11 @@ says() {
 
 # --- services -------------------------------------------------------------------------------------
 
-# stop PID: ends a service and waits; one that does not end within ten seconds is killed.
+# stop PID SECONDS: ends a service and waits; one that does not end in that time is killed.
 stop() {
     kill "$1" 2>/dev/null || return 0
     local _
-    for _ in $(seq 50); do
+    for _ in $(seq $(($2 * 5))); do
         kill -0 "$1" 2>/dev/null || break
         sleep 0.2
     done
@@ -107,7 +107,7 @@ start_localstack() {
         fi
         say "LocalStack did not start (attempt $try):"
         tail -n 20 "$dir/log"
-        stop "$LOCALSTACK_PID"
+        stop "$LOCALSTACK_PID" 1
     done
     return 1
 }

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import socket
 import sys
 import time
@@ -26,24 +27,39 @@ def wait_http(url, seconds):
     sys.exit(f"{url} did not answer within {seconds} s")
 
 
-def wait_parts(endpoint, bucket, key, least, seconds):
-    """Waits until an unfinished upload of the key has at least so many parts; prints how many."""
-    import boto3
+def parts(bucket, key):
+    """How many parts the unfinished uploads of the key have."""
+    print(count_parts(s3_client(), bucket, key))
 
-    s3 = boto3.client("s3", endpoint_url=endpoint)
+
+def wait_parts(bucket, key, least, seconds):
+    """Waits until the unfinished uploads of the key have at least so many parts; prints how many."""
+    s3 = s3_client()
     end = time.monotonic() + float(seconds)
     while time.monotonic() < end:
-        uploads = s3.list_multipart_uploads(Bucket=bucket, Prefix=key).get("Uploads", [])
-        for upload in uploads:
-            try:
-                reply = s3.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-            except s3.exceptions.ClientError:
-                continue  # completed or aborted since it was listed
-            if len(reply.get("Parts", [])) >= int(least):
-                print(len(reply["Parts"]))
-                return
+        count = count_parts(s3, bucket, key)
+        if count >= int(least):
+            print(count)
+            return
         time.sleep(0.02)
     sys.exit(f"no upload of {key} with {least} parts was seen within {seconds} s")
+
+
+def s3_client():
+    import boto3
+
+    return boto3.client("s3", endpoint_url=os.environ["ENDPOINT"])
+
+
+def count_parts(s3, bucket, key):
+    count = 0
+    for upload in s3.list_multipart_uploads(Bucket=bucket, Prefix=key).get("Uploads", []):
+        try:
+            reply = s3.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            count += len(reply.get("Parts", []))
+        except s3.exceptions.ClientError:
+            pass  # completed or aborted since it was listed
+    return count
 
 
 def crc64nvme(path):
