@@ -7,6 +7,8 @@ pub mod catalog;
 pub mod checksum;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod engines;
 pub mod manifest;
 pub mod model;
