@@ -8,6 +8,8 @@ pub mod checksum;
 pub mod cli;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod engines;
 pub mod lock;
 pub mod log;
