@@ -41,10 +41,10 @@ impl FromStr for Day {
     type Err = ModelError;
 
     fn from_str(text: &str) -> Result<Self, ModelError> {
-        match text {
+        match text.to_ascii_lowercase().as_str() {
             "today" => Ok(Self::Today),
             "yesterday" => Ok(Self::Yesterday),
-            _ => text.parse().map(Self::On),
+            _ => text.parse().map(Self::On).map_err(|_| ModelError::Day(text.to_owned())),
         }
     }
 }

@@ -540,43 +540,6 @@ pub enum Severity {
     Error,
 }
 
-/// A day as the command line names it; `today` and `yesterday` get their date from
-/// [`Self::resolve`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Day {
-    /// The day of the run.
-    Today,
-    /// The day before it.
-    Yesterday,
-    /// A calendar day.
-    Date(BackupDate),
-}
-
-impl Day {
-    /// The calendar day, given the local date of now.
-    #[must_use]
-    pub fn resolve(self, today: NaiveDate) -> BackupDate {
-        match self {
-            Self::Today => today.into(),
-            // The first day chrono knows has none before it.
-            Self::Yesterday => today.pred_opt().unwrap_or(today).into(),
-            Self::Date(date) => date,
-        }
-    }
-}
-
-impl FromStr for Day {
-    type Err = ModelError;
-
-    fn from_str(text: &str) -> Result<Self, ModelError> {
-        match text.to_ascii_lowercase().as_str() {
-            "today" => Ok(Self::Today),
-            "yesterday" => Ok(Self::Yesterday),
-            _ => text.parse().map(Self::Date).map_err(|_| ModelError::Day(text.to_owned())),
-        }
-    }
-}
-
 /// Something wrong: what, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {

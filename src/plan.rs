@@ -1,12 +1,12 @@
 //! What a run will do with each set it found, and why. Pure: `--dry-run` prints it, the run takes it.
 
 use crate::bucket::Layout;
+use crate::bucket::Overwrite;
 use crate::calendar::CategoryRules;
 use crate::catalog::Known;
 use crate::engines::{BackupSet, SourceFile};
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::SetId;
-use crate::bucket::Overwrite;
 
 /// One set with its fate.
 #[derive(Debug, Clone)]
@@ -115,7 +115,13 @@ pub fn identify(set: &BackupSet, rules: &CategoryRules) -> SetId {
 
 /// Decides for one set. `known` is what the bucket has under its id, or why that is not known.
 #[must_use]
-pub fn decide(set: BackupSet, id: SetId, known: Result<Known, String>, layout: &Layout, overwrite: Overwrite) -> Step {
+pub fn decide(
+    set: BackupSet,
+    id: SetId,
+    known: Result<Known, String>,
+    layout: &Layout,
+    overwrite: Overwrite,
+) -> Step {
     let action = action(&set, &id, known, layout, overwrite);
     Step { id, set, action }
 }

@@ -38,12 +38,7 @@ impl Policy {
 
     /// Calls `call` until it succeeds, fails for good, or the attempts are used up. Each failure that
     /// is tried again is logged with its cause and counted in `retries`.
-    pub async fn run<T, F, Fut>(
-        &self,
-        what: &str,
-        retries: &AtomicU32,
-        mut call: F,
-    ) -> Result<T, BucketError>
+    pub async fn run<T, F, Fut>(&self, what: &str, retries: &AtomicU32, mut call: F) -> Result<T, BucketError>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, BucketError>>,
@@ -77,7 +72,8 @@ mod tests {
     #[test]
     fn pauses_are_five_then_ten_seconds_and_none_after_the_last_attempt() {
         let policy = Policy::new(3, vec![Duration::from_secs(5), Duration::from_secs(10)]);
-        let pauses: Vec<_> = (1..=3).map(|attempt| policy.pause_after(attempt).map(|p| p.as_secs())).collect();
+        let pauses: Vec<_> =
+            (1..=3).map(|attempt| policy.pause_after(attempt).map(|p| p.as_secs())).collect();
         assert_eq!(pauses, [Some(5), Some(10), None]);
     }
 

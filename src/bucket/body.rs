@@ -67,7 +67,9 @@ impl Body for StreamBody {
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
             Poll::Ready(None) if self.left == 0 => Poll::Ready(None),
-            Poll::Ready(None) => Poll::Ready(Some(Err(std::io::Error::other("the file could not be read to the part's end")))),
+            Poll::Ready(None) => {
+                Poll::Ready(Some(Err(std::io::Error::other("the file could not be read to the part's end"))))
+            }
         }
     }
 

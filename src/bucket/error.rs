@@ -109,9 +109,13 @@ impl BucketError {
             ErrorKind::Credentials => {
                 "check the credentials (environment, profile, role), their expiry and this host's clock"
             }
-            ErrorKind::BadDigest => "bytes were damaged on the way: check the network path and memory, run again",
+            ErrorKind::BadDigest => {
+                "bytes were damaged on the way: check the network path and memory, run again"
+            }
             ErrorKind::Rejected => "check endpoint_url, path_style, checksum and sse in [s3]",
-            ErrorKind::Unreachable => "check endpoint_url, name resolution, the tunnel and the firewall, run again",
+            ErrorKind::Unreachable => {
+                "check endpoint_url, name resolution, the tunnel and the firewall, run again"
+            }
             ErrorKind::Server => "wait and run again",
             ErrorKind::Archived => "retrieve the object from its archive class first",
             ErrorKind::Changed => "the object changed while it was read: run again",
@@ -144,7 +148,8 @@ where
             let text = chain(error);
             // Credentials are fetched inside the dispatch; a missing one is no network trouble.
             let missing = text.contains("credentials");
-            let kind = if failure.is_user() || missing { ErrorKind::Credentials } else { ErrorKind::Unreachable };
+            let kind =
+                if failure.is_user() || missing { ErrorKind::Credentials } else { ErrorKind::Unreachable };
             (kind, text)
         }
         SdkError::ServiceError(service) => {
@@ -170,10 +175,14 @@ fn service_kind(code: &str, status: u16) -> ErrorKind {
         "NoSuchUpload" => ErrorKind::NoSuchUpload,
         "PreconditionFailed" => ErrorKind::Precondition,
         "ConditionalRequestConflict" | "OperationAborted" => ErrorKind::Conflict,
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken"
-        | "TokenRefreshRequired" | "RequestTimeTooSkewed" | "NotSignedUp" | "AuthorizationHeaderMalformed" => {
-            ErrorKind::Credentials
-        }
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "RequestTimeTooSkewed"
+        | "NotSignedUp"
+        | "AuthorizationHeaderMalformed" => ErrorKind::Credentials,
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => ErrorKind::Denied,
         "BadDigest" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch" | "IncompleteBody" => {
             ErrorKind::BadDigest

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 
+use super::body::PartBody;
 use super::error::classify;
 use super::object::{attempt_timeout, if_none_match, length, sse_fields, system_time, unquoted};
-use super::body::PartBody;
 use super::{Bucket, BucketError, ErrorKind, ObjectKey, Overwrite, PutOptions, Receipt, checksum_from};
 use crate::checksum::{Algorithm, Checksum, Scope};
 
@@ -58,7 +58,7 @@ pub struct PartReceipt {
     pub number: i32,
     /// Entity tag, unquoted.
     pub etag: String,
-    /// Base64, ours or, for a streamed part, S3's; sent again at completion.
+    /// Base64, ours, sent again at completion.
     pub checksum: Option<String>,
 }
 
@@ -100,8 +100,7 @@ impl Bucket {
         Ok(MultipartUpload { key: key.clone(), id, algorithm })
     }
 
-    /// Sends one part. `checksum` is base64 in the upload's algorithm; a streamed part has none yet,
-    /// and the receipt then carries what S3 computed.
+    /// Sends one part. `checksum` is base64 in the upload's algorithm, and S3 verifies it.
     pub async fn upload_part(
         &self,
         upload: &MultipartUpload,
@@ -147,17 +146,13 @@ impl Bucket {
             reply.checksum_sha256(),
             false,
         );
-        if let (Some(theirs), Some(ours)) = (&theirs, &checksum)
+        if let (Some(theirs), Some(ours)) = (theirs, &checksum)
             && theirs.value != *ours
         {
-            return Err(failed(
-                ErrorKind::BadDigest,
-                format!("S3 computed {} and we {ours}", theirs.value),
-            ));
+            return Err(failed(ErrorKind::BadDigest, format!("S3 computed {} and we {ours}", theirs.value)));
         }
         let etag = unquoted(reply.e_tag())
             .ok_or_else(|| failed(ErrorKind::Rejected, "the server gave no entity tag".to_owned()))?;
-        let checksum = checksum.or_else(|| theirs.map(|theirs| theirs.value));
         Ok(PartReceipt { number, etag, checksum })
     }
 
@@ -256,10 +251,8 @@ impl Bucket {
                     full_object: upload.checksum_type() == Some(&ChecksumType::FullObject),
                 })
             }));
-            let next = (
-                page.next_key_marker().map(str::to_owned),
-                page.next_upload_id_marker().map(str::to_owned),
-            );
+            let next =
+                (page.next_key_marker().map(str::to_owned), page.next_upload_id_marker().map(str::to_owned));
             if page.is_truncated() != Some(true) || next == (key_marker.clone(), id_marker.clone()) {
                 return Ok(uploads);
             }
@@ -307,8 +300,7 @@ impl Bucket {
 }
 
 fn completed_part(part: &PartReceipt, algorithm: Option<Algorithm>) -> CompletedPart {
-    let builder =
-        CompletedPart::builder().part_number(part.number).e_tag(format!("\"{}\"", part.etag));
+    let builder = CompletedPart::builder().part_number(part.number).e_tag(format!("\"{}\"", part.etag));
     let builder = match (algorithm, part.checksum.clone()) {
         (Some(Algorithm::Crc64Nvme), Some(value)) => builder.checksum_crc64_nvme(value),
         (Some(Algorithm::Crc32c), Some(value)) => builder.checksum_crc32_c(value),

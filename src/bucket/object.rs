@@ -334,4 +334,3 @@ pub(super) fn length(bytes: Option<i64>) -> u64 {
 pub(super) fn system_time(time: &DateTime) -> Option<SystemTime> {
     SystemTime::try_from(*time).ok()
 }
-

@@ -168,10 +168,8 @@ impl Catalog {
     /// nothing for all), and the names of the proofs beside them.
     pub async fn load(&self, scope: &str) -> Result<Loaded, BucketError> {
         let prefix = format!("{}{scope}", self.bucket.layout().catalog_prefix());
-        let listed = self
-            .policy
-            .run("list the catalog", &AtomicU32::new(0), || self.bucket.list(&prefix))
-            .await?;
+        let listed =
+            self.policy.run("list the catalog", &AtomicU32::new(0), || self.bucket.list(&prefix)).await?;
         let mut loaded = Loaded::default();
         let mut proofs: BTreeMap<SetId, Vec<ProofMark>> = BTreeMap::new();
         let mut manifests = Vec::new();
@@ -203,7 +201,10 @@ impl Catalog {
         Ok(loaded)
     }
 
-    async fn fetch_manifests(&self, wanted: Vec<(SetId, Listed)>) -> Vec<(SetId, Result<Manifest, BucketError>)> {
+    async fn fetch_manifests(
+        &self,
+        wanted: Vec<(SetId, Listed)>,
+    ) -> Vec<(SetId, Result<Manifest, BucketError>)> {
         let places = Arc::new(Semaphore::new(READERS));
         let mut tasks = JoinSet::new();
         for (id, object) in wanted {
@@ -291,7 +292,12 @@ impl Catalog {
         }
     }
 
-    async fn put_json(&self, key: &ObjectKey, json: Vec<u8>, overwrite: Overwrite) -> Result<(), BucketError> {
+    async fn put_json(
+        &self,
+        key: &ObjectKey,
+        json: Vec<u8>,
+        overwrite: Overwrite,
+    ) -> Result<(), BucketError> {
         let body = Bytes::from(json);
         let options =
             PutOptions { category: None, overwrite, content_type: "application/json", timeout: None };
@@ -347,8 +353,12 @@ mod tests {
 
     #[test]
     fn proof_is_read_from_the_objects_name() {
-        let mark = proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-20250819T010203Z-restored.json").unwrap();
-        assert_eq!((mark.kind, mark.at.to_rfc3339()), (Proof::Restored, "2025-08-19T01:02:03+00:00".to_owned()));
+        let mark =
+            proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-20250819T010203Z-restored.json").unwrap();
+        assert_eq!(
+            (mark.kind, mark.at.to_rfc3339()),
+            (Proof::Restored, "2025-08-19T01:02:03+00:00".to_owned())
+        );
         assert_eq!(proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-now-restored.json"), None);
     }
 }

@@ -10,7 +10,8 @@ use clap::builder::{PossibleValue, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-use crate::model::{Category, Day, Selector, Target};
+use crate::calendar::{Day, Days};
+use crate::model::{Category, Selector, Target};
 use crate::nearest::nearest;
 
 /// Version and the commit it was built from.
@@ -101,6 +102,18 @@ pub struct BackupArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+impl BackupArgs {
+    /// The days that are meant.
+    #[must_use]
+    pub const fn days(&self) -> Days {
+        match (self.date, self.since) {
+            (Some(date), _) => Days::One(date),
+            (None, Some(since)) => Days::Span { since, until: self.until },
+            (None, None) => Days::LastNight,
+        }
+    }
 }
 
 /// Every command but backup.

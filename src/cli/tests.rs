@@ -71,7 +71,7 @@ fn misspelt_word_is_refused_with_the_one_that_was_meant() {
 #[test]
 fn days_are_dates_or_the_two_words() {
     let cli = parse("--since 2025-08-11 --until yesterday").unwrap();
-    assert_eq!(cli.backup.since, Some(Day::Date("2025-08-11".parse().unwrap())));
+    assert_eq!(cli.backup.since, Some(Day::On("2025-08-11".parse().unwrap())));
     assert_eq!(cli.backup.until, Some(Day::Yesterday));
     assert_eq!(parse("--date today").unwrap().backup.date, Some(Day::Today));
     assert!(refused("--date 11.08.2025").contains("YYYY-MM-DD"));

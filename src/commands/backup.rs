@@ -1,14 +1,15 @@
 //! `dbbackup [all|oracle|mysql|mssql]`: discover, plan, ship, commit, report.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Site};
+use super::setup::{Failure, Site};
 use crate::bucket::{BucketError, Overwrite};
 use crate::calendar;
 use crate::catalog::{CommitError, Stamp};
@@ -16,24 +17,27 @@ use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError, Why};
 use crate::model::{DateRange, Engine, ExitCode, Finding, Severity, Target};
 use crate::plan::{self, Action, ShipReason, Step};
-use crate::report::{self, RunReport, SetReport, Status};
+use crate::report::{self, PassedReport, RunReport, SetReport, Status};
 use crate::transfer::{Events, FileError, Order, Pool, Settings, ShipError, Uploader};
 use crate::ui;
 
 /// Sets under way at once; their files share one pool.
 const SETS_AT_ONCE: usize = 16;
+/// After an interruption, what is under way may take this long to end, and the record of the run as
+/// long again: together less than the 10 s that operators and systemd are promised.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// What was asked for.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(super) struct Request {
     /// Which engines.
-    pub target: Target,
+    pub(super) target: Target,
     /// Which backup dates.
-    pub dates: DateRange,
+    pub(super) dates: DateRange,
     /// Create only, or `--replace`.
-    pub overwrite: Overwrite,
+    pub(super) overwrite: Overwrite,
     /// No progress bars.
-    pub quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// Sets found on the disk, before the bucket was asked.
@@ -46,7 +50,7 @@ struct Found {
 
 /// A run: what it knows from its start on.
 #[derive(Debug)]
-pub struct Run<'c> {
+pub(super) struct Run<'c> {
     config: &'c Config,
     request: Request,
     cancel: CancellationToken,
@@ -60,7 +64,12 @@ pub struct Run<'c> {
 impl<'c> Run<'c> {
     /// A run that begins now.
     #[must_use]
-    pub fn new(config: &'c Config, request: Request, cancel: CancellationToken, lines: ui::Lines) -> Self {
+    pub(super) fn new(
+        config: &'c Config,
+        request: Request,
+        cancel: CancellationToken,
+        lines: ui::Lines,
+    ) -> Self {
         let started = Local::now();
         let stamp = started.with_timezone(&Utc).format("%Y%m%dT%H%M%SZ");
         let id = format!("{stamp}-{}-{}", request.target, std::process::id());
@@ -69,37 +78,58 @@ impl<'c> Run<'c> {
     }
 
     /// The plan alone: reads disk and catalog, writes nothing.
-    pub async fn plan_only(&self) -> Result<RunReport, Failure> {
+    pub(super) async fn plan_only(&self) -> Result<RunReport, Failure> {
         let found = self.discover()?;
         let site = Site::new(self.config).await?;
         if !found.sets.is_empty() {
             site.reach().await?;
         }
-        let (steps, mut findings) = self.plan(&site, found).await;
-        findings.sort_by(|a, b| a.subject.cmp(&b.subject));
+        let passed = found.passed.iter().map(passed_report).collect();
+        let (steps, findings) = self.plan(&site, found).await;
         let sets = steps.into_iter().map(planned).collect();
-        Ok(self.report(sets, findings))
+        Ok(RunReport { passed, ..self.report(sets, findings) })
     }
 
     /// The whole run. Everything that goes wrong with a set is in the report; only what keeps the
     /// run from doing anything is a failure.
-    pub async fn execute(&self) -> Result<RunReport, Failure> {
+    pub(super) async fn execute(&self) -> Result<RunReport, Failure> {
         let (target, dates) = (self.request.target, self.request.dates);
-        tracing::info!(run = %self.id, host = %self.host, "[INFO] dbbackup {target}: backups of {dates}");
+        tracing::info!(run = %self.id, host = %self.host, "dbbackup {target}: backups of {dates}");
         let found = self.discover()?;
+        for passed in &found.passed {
+            log_passed(passed);
+        }
         let site = Site::new(self.config).await?;
-        site.reach().await?;
-        self.allow_replace(&site).await?;
-        let (steps, findings) = self.plan(&site, found).await;
+        let (steps, findings) = self.unless_cancelled(self.prepare(&site, found)).await??;
         let (sets, errors) = self.carry_out(&site, steps).await;
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
         if nothing_but_bucket_errors(&report.sets, &errors) {
             report.exit_code = ExitCode::NoBucket.number();
         } else {
-            self.record(&site, &mut report).await;
+            let recorded = self.in_time(self.record(&site, &mut report)).await;
+            if !recorded {
+                tracing::warn!("interrupted: the run record is not in the bucket");
+            }
         }
         Ok(report)
+    }
+
+    /// Everything before the first byte is sent.
+    async fn prepare(&self, site: &Site, found: Found) -> Result<(Vec<Step>, Vec<Finding>), Failure> {
+        site.reach().await?;
+        self.allow_replace(site).await?;
+        Ok(self.plan(site, found).await)
+    }
+
+    async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.cancel.cancelled() => Err(Failure {
+                code: ExitCode::Interrupted,
+                error: anyhow::anyhow!("interrupted before anything was sent"),
+            }),
+        }
     }
 
     fn discover(&self) -> Result<Found, Failure> {
@@ -116,14 +146,11 @@ impl<'c> Run<'c> {
                 None => {}
             }
         }
-        for passed in &found.passed {
-            log_passed(passed);
-        }
         Ok(found)
     }
 
     fn discover_one(&self, engine: Engine, source: &Source, found: &mut Found) {
-        tracing::info!("[INFO] {}: looking in {}", engine.title(), source.dir.display());
+        tracing::info!("{}: looking in {}", engine.title(), source.dir.display());
         match engines::discover(engine, source, self.request.dates) {
             Ok(discovery) => {
                 found.sets.extend(discovery.sets);
@@ -134,7 +161,6 @@ impl<'c> Run<'c> {
                 tracing::info!("[SKIP] {} directory missing: {}", engine.title(), path.display());
             }
             Err(error) => {
-                tracing::error!("[ERROR] {}: {error}", engine.title());
                 found.findings.push(Finding {
                     severity: Severity::Error,
                     subject: source.dir.display().to_string(),
@@ -187,9 +213,10 @@ impl<'c> Run<'c> {
                 reports.insert(index, planned(step));
                 continue;
             }
-            while tasks.len() >= SETS_AT_ONCE {
-                take(&mut tasks, &mut reports, &mut errors).await;
-            }
+            reports.insert(index, set_report(&step, Status::Interrupted, "not finished".to_owned()));
+            while tasks.len() >= SETS_AT_ONCE
+                && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await
+            {}
             let (uploader, site) = (uploader.clone(), site.clone());
             let stamp = Stamp {
                 run: self.id.clone(),
@@ -203,11 +230,22 @@ impl<'c> Run<'c> {
             });
         }
         drop(uploader);
-        while !tasks.is_empty() {
-            take(&mut tasks, &mut reports, &mut errors).await;
-        }
+        while !tasks.is_empty() && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await {}
+        tasks.shutdown().await;
         bars.finish().await;
         (reports.into_values().collect(), errors)
+    }
+
+    /// Waits for `work`, but after an interruption only so long; false where the time was up.
+    async fn in_time(&self, work: impl Future<Output = ()>) -> bool {
+        let late = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = work => true,
+            () = late => false,
+        }
     }
 
     fn uploader(&self, site: &Site, events: Events) -> Uploader {
@@ -244,6 +282,7 @@ impl<'c> Run<'c> {
             bytes: sets.iter().filter(|set| set.status == Status::Sent).map(|set| set.bytes).sum(),
             sets,
             findings,
+            passed: Vec::new(),
         }
     }
 
@@ -253,13 +292,13 @@ impl<'c> Run<'c> {
         let line = match report.to_line() {
             Ok(line) => line,
             Err(error) => {
-                tracing::error!("[ERROR] write the run record as JSON: {error}");
+                tracing::error!("write the run record as JSON: {error}");
                 return;
             }
         };
         let dir = self.config.state.dir.join("runs");
         if let Err(error) = keep(&dir, &self.id, &line) {
-            tracing::warn!("[WARNING] keep the run record in {}: {error}", dir.display());
+            tracing::warn!("keep the run record in {}: {error}", dir.display());
         }
         let utc = self.started.with_timezone(&Utc);
         let (date, stamp) = (utc.format("%Y-%m-%d").to_string(), utc.format("%Y%m%dT%H%M%SZ").to_string());
@@ -269,12 +308,13 @@ impl<'c> Run<'c> {
             Err(error) => Err(error.to_string()),
         };
         if let Err(what) = stored {
-            tracing::error!("[ERROR] the run record is not in the bucket: {what}");
+            tracing::error!("the run record is not in the bucket: {what}");
             report.findings.push(Finding {
                 severity: Severity::Error,
                 subject: format!("run {}", self.id),
                 what: format!("its record is not in the bucket: {what}"),
-                advice: "the backups themselves are as reported; check the bucket and run it again".to_owned(),
+                advice: "the backups themselves are as reported; check the bucket and run it again"
+                    .to_owned(),
             });
             report.exit_code = report::exit_code(&report.sets, &report.findings).number();
         }
@@ -296,7 +336,7 @@ async fn take(
             reports.insert(index, report);
             errors.extend(error);
         }
-        Some(Err(error)) => tracing::error!("[ERROR] a set's task ended: {error}"),
+        Some(Err(error)) => tracing::error!("a set's task ended: {error}"),
         None => {}
     }
 }
@@ -341,7 +381,7 @@ async fn ship(
             (report, None)
         }
         Err(error) => {
-            tracing::error!("[ERROR] {}: its data is in the bucket but not its manifest: {error}", report.key);
+            tracing::error!("{}: its data is in the bucket but not its manifest: {error}", report.key);
             report.why = format!("its data is in the bucket but not its manifest: {error}");
             let cause = match error {
                 CommitError::Bucket(error) => Some(error),
@@ -368,7 +408,13 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         | FileError::Bucket(_)
         | FileError::Internal(_) => Status::Failed,
     };
-    tracing::error!(retries = report.retries, "[{}] {}: {error}; {}", report.status.as_str(), report.key, error.first.advice());
+    tracing::error!(
+        retries = report.retries,
+        "[{}] {}: {error}; {}",
+        report.status.as_str(),
+        report.key,
+        error.first.advice()
+    );
     let cause = match error.first {
         FileError::Bucket(error) => Some(error),
         _ => None,
@@ -428,12 +474,17 @@ fn log_step(step: &Step) {
     }
 }
 
+fn passed_report(passed: &Passed) -> PassedReport {
+    let other_day = matches!(passed.why, Why::OtherDate(_));
+    PassedReport { path: passed.subject(), why: passed.why.to_string(), other_day }
+}
+
 /// Files of other days are the rule, and would fill the log.
 fn log_passed(passed: &Passed) {
-    let path = passed.path.display();
+    let path = passed.subject();
     match (&passed.why, passed.why.severity()) {
         (Why::OtherDate(_) | Why::NotABackup, _) => tracing::debug!("[SKIP] {path}: {}", passed.why),
-        (_, Some(Severity::Error)) => tracing::error!("[ERROR] {path}: {}", passed.why),
+        (_, Some(Severity::Error)) => tracing::error!("{path}: {}", passed.why),
         (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
         (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
     }

@@ -10,7 +10,7 @@ use crate::model::BackupDate;
 
 /// A company's backups on the disk.
 #[derive(Debug)]
-pub struct Company {
+pub(super) struct Company {
     expected: Vec<PathBuf>,
     lines: Vec<String>,
     root: PathBuf,
@@ -19,9 +19,9 @@ pub struct Company {
 
 impl Company {
     /// Writes the tree below `root`. `today` decides what is yesterday's.
-    pub fn build(root: &Path, today: BackupDate) -> anyhow::Result<Self> {
+    pub(super) fn build(root: &Path, today: BackupDate) -> anyhow::Result<Self> {
         let yesterday = today.day() - Days::new(1);
-        let monthly = last_fourth_monday(yesterday);
+        let monthly = last_fourth_monday(yesterday - Days::new(1));
         let older = yesterday - Days::new(3);
         let mut company = Self {
             expected: Vec::new(),
@@ -35,14 +35,18 @@ impl Company {
             company.set(&dump("shop", day), 900_000)?;
             company.set(&dump("blog/prod", day), 40_000)?;
             company.set(&format!("mssql/crm/{}", ola("CRM", day)), 600_000)?;
-            company.set(&format!("mssql/api1/live/Api1_backup_{}_010003_1234567.bak", day.format("%Y_%m_%d")), 250_000)?;
+            company.set(
+                &format!("mssql/api1/live/Api1_backup_{}_010003_1234567.bak", day.format("%Y_%m_%d")),
+                250_000,
+            )?;
         }
         company.set(&format!("mysql/shop/shop_big_{}.sql", yesterday.format("%Y%m%d")), 21_000_000)?;
         company.other(&dump("shop", older), "another day")?;
         company.other(&dump("excluded-db", yesterday), "excluded")?;
         company.other("mysql/shop/shop_before_migration.sql", "no date in its name")?;
         company.other("mysql/shop/notes.txt", "not a dump")?;
-        company.other(&format!("mssql/api1/test/Api1_backup_{}.bak", yesterday.format("%Y%m%d")), "excluded")?;
+        company
+            .other(&format!("mssql/api1/test/Api1_backup_{}.bak", yesterday.format("%Y%m%d")), "excluded")?;
         company.other(&rman("erp", "rman_erp_lv1", yesterday), "level 1")?;
         company.other(&rman("skiptothisfolder", "rman_old", yesterday), "excluded")?;
         Ok(company)
@@ -50,19 +54,19 @@ impl Company {
 
     /// The fourth Monday that the monthly sets are of.
     #[must_use]
-    pub const fn fourth_monday(&self) -> BackupDate {
+    pub(super) const fn fourth_monday(&self) -> BackupDate {
         self.fourth_monday
     }
 
     /// The sets that must be in the bucket at the end, without repeats.
     #[must_use]
-    pub fn expected(&self) -> &[PathBuf] {
+    pub(super) fn expected(&self) -> &[PathBuf] {
         &self.expected
     }
 
     /// The tree for people, a line each.
     #[must_use]
-    pub fn tree(&self) -> String {
+    pub(super) fn tree(&self) -> String {
         self.lines.iter().map(|line| format!("  {line}\n")).collect()
     }
 
@@ -98,7 +102,9 @@ fn ola(database: &str, day: NaiveDate) -> String {
 
 /// The last Monday with a day of the month from 22 to 28, before or on `day`.
 fn last_fourth_monday(day: NaiveDate) -> NaiveDate {
-    day.iter_days_back().find(|day| day.weekday() == Weekday::Mon && (22..=28).contains(&day.day())).unwrap_or(day)
+    day.iter_days_back()
+        .find(|day| day.weekday() == Weekday::Mon && (22..=28).contains(&day.day()))
+        .unwrap_or(day)
 }
 
 trait DaysBack {
@@ -107,7 +113,7 @@ trait DaysBack {
 
 impl DaysBack for NaiveDate {
     fn iter_days_back(self) -> impl Iterator<Item = NaiveDate> {
-        std::iter::successors(Some(self), |day| day.pred_opt()).take(62)
+        std::iter::successors(Some(self), chrono::NaiveDate::pred_opt).take(62)
     }
 }
 
@@ -133,8 +139,10 @@ fn write(path: &Path, size: usize) -> anyhow::Result<()> {
 
 /// A dump as mariadb-dump writes it, with as many rows as fill `size`.
 fn sql(name: &str, size: usize) -> Vec<u8> {
-    let mut text = format!("-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB\n-- Host: localhost    Database: {name}\n\nCREATE TABLE `orders` (`id` int, `item` text);\n");
-    let mut row = 0;
+    let mut text = format!(
+        "-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB\n-- Host: localhost    Database: {name}\n\nCREATE TABLE `orders` (`id` int, `item` text);\n"
+    );
+    let mut row = 0_u64;
     while text.len() < size {
         row += 1;
         text.push_str(&format!("INSERT INTO `orders` VALUES ({row},'item {}');\n", row * 7919 % 10_007));
@@ -145,7 +153,8 @@ fn sql(name: &str, size: usize) -> Vec<u8> {
 
 /// Bytes that differ between files and do not repeat soon: a linear congruential generator.
 fn noise(seed: &str, size: usize) -> Vec<u8> {
-    let mut state = seed.bytes().fold(0x9e37_79b9_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let mut state =
+        seed.bytes().fold(0x9e37_79b9_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     (0..size)
         .map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

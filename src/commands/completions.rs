@@ -11,7 +11,7 @@ use crate::cli::Cli;
 ///
 /// # Errors
 /// Where `out` cannot be written.
-pub fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     // The generator panics where its writer fails; memory does not.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "dbbackup", &mut script);

@@ -12,7 +12,11 @@ use crate::model::ExitCode;
 ///
 /// # Errors
 /// Where `out` or `warn` cannot be written.
-pub fn config_check(config: &Config, out: &mut dyn Write, warn: &mut dyn Write) -> io::Result<ExitCode> {
+pub(super) fn config_check(
+    config: &Config,
+    out: &mut dyn Write,
+    warn: &mut dyn Write,
+) -> io::Result<ExitCode> {
     out.write_all(config.render().as_bytes())?;
     out.flush()?;
     for warning in config.warnings().into_iter().chain(missing(config)) {

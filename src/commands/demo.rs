@@ -10,8 +10,8 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 
-use super::Failure;
 use super::company::Company;
+use super::setup::Failure;
 use crate::embedded::{self, Options, Server};
 use crate::model::ExitCode;
 use crate::ui;
@@ -22,8 +22,9 @@ const SECRET_KEY: &str = "demo-secret";
 const BUCKET: &str = "ict-backup";
 
 /// Runs the whole story and removes what it made.
-pub async fn demo() -> Result<ExitCode, Failure> {
-    let dir = tempfile::Builder::new().prefix("dbbackup-demo-").tempdir().context("make a temporary directory")?;
+pub(super) async fn demo() -> Result<ExitCode, Failure> {
+    let dir =
+        tempfile::Builder::new().prefix("dbbackup-demo-").tempdir().context("make a temporary directory")?;
     let server = start(&dir.path().join("s3")).await?;
     let stage = Stage::new(dir.path(), &server)?;
     let company = Company::build(&dir.path().join("sources"), crate::calendar::today())?;
@@ -34,7 +35,10 @@ pub async fn demo() -> Result<ExitCode, Failure> {
 }
 
 /// Keeps the server running on a directory until it is interrupted, for trying configurations by hand.
-pub async fn serve(dir: &Path, until: tokio_util::sync::CancellationToken) -> Result<ExitCode, Failure> {
+pub(super) async fn serve(
+    dir: &Path,
+    until: tokio_util::sync::CancellationToken,
+) -> Result<ExitCode, Failure> {
     fs::create_dir_all(dir).with_context(|| format!("make directory {}", dir.display()))?;
     let dir = dir.canonicalize().with_context(|| format!("find directory {}", dir.display()))?;
     let server = start(&dir.join("s3")).await?;
@@ -125,7 +129,8 @@ impl Stage {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        let clean = ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE"];
+        let clean =
+            ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE"];
         for name in clean {
             command.env_remove(name);
         }
@@ -164,7 +169,12 @@ async fn tell(stage: &Stage, company: &Company) -> anyhow::Result<()> {
         .iter()
         .filter_map(|set| set["key"].as_str().map(str::to_owned))
         .collect();
-    ensure!(keys.len() == company.expected().len(), "{} sets are listed, not {}", keys.len(), company.expected().len());
+    ensure!(
+        keys.len() == company.expected().len(),
+        "{} sets are listed, not {}",
+        keys.len(),
+        company.expected().len()
+    );
     say("\n# The bad day: everything comes back.")?;
     for key in &keys {
         stage.run(&["restore", key, "--to", "restored"], ExitCode::Done).await?;
@@ -189,7 +199,11 @@ fn compare(stage: &Stage, company: &Company) -> anyhow::Result<()> {
         bytes += same(source, &restored.join(name))?;
     }
     let names = fs::read_dir(&restored).context("read the restored directory")?.count();
-    ensure!(names == company.expected().len(), "{names} names were restored, not {}", company.expected().len());
+    ensure!(
+        names == company.expected().len(),
+        "{names} names were restored, not {}",
+        company.expected().len()
+    );
     say(&format!("\n# Compared {bytes} bytes with the sources: no difference."))
 }
 

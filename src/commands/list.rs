@@ -1,4 +1,4 @@
-//! `dbbackup list` and `dbbackup show`: what the bucket's catalog knows.
+//! `dbbackup list`: the sets that the bucket's catalog knows.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
@@ -6,30 +6,30 @@ use std::fmt::Write as _;
 use chrono::Utc;
 use serde::Serialize;
 
-use super::{Failure, Site};
+use super::setup::{Failure, Site};
 use crate::bucket::Listed;
 use crate::catalog::{Entry, Loaded};
 use crate::config::Config;
-use crate::manifest::{Confirmation, Manifest};
-use crate::model::{BackupDate, Category, Engine, ExitCode, Proof, Selector, SetId, SetKind};
+use crate::manifest::Manifest;
+use crate::model::{BackupDate, Category, Engine, ExitCode, Proof, Selector, SetKind};
 use crate::report;
 use crate::ui;
 
 /// Which sets, and how.
 #[derive(Debug, Clone, Default)]
-pub struct Query {
+pub(super) struct Query {
     /// Engine, and app.
-    pub selector: Option<Selector>,
+    pub(super) selector: Option<Selector>,
     /// Not before this backup date.
-    pub since: Option<BackupDate>,
+    pub(super) since: Option<BackupDate>,
     /// Not after this backup date.
-    pub until: Option<BackupDate>,
+    pub(super) until: Option<BackupDate>,
     /// Only this category.
-    pub category: Option<Category>,
+    pub(super) category: Option<Category>,
     /// Also objects without a manifest.
-    pub all: bool,
+    pub(super) all: bool,
     /// One JSON document.
-    pub json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,22 +63,25 @@ struct Loose {
 }
 
 /// Prints the stored sets. A record that cannot be read is told and makes the exit code 1.
-pub async fn list(config: &Config, query: &Query) -> Result<ExitCode, Failure> {
+pub(super) async fn list(config: &Config, query: &Query) -> Result<ExitCode, Failure> {
     let site = Site::new(config).await?;
     let scope = query.selector.as_ref().map(Selector::scope).unwrap_or_default();
     let loaded = site.catalog.load(&scope).await?;
     let loose = if query.all { loose(&site, &scope, query, &loaded).await? } else { Vec::new() };
     let entries: Vec<&Entry> = loaded.entries.values().filter(|entry| fits(query, &entry.manifest)).collect();
     let text = if query.json {
-        let document =
-            Document { sets: entries.iter().map(|entry| row(entry)).collect(), unproven: loose, findings: &loaded.findings };
+        let document = Document {
+            sets: entries.iter().map(|entry| row(entry)).collect(),
+            unproven: loose,
+            findings: &loaded.findings,
+        };
         serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
     } else {
         table(&entries, &loose, query.all)
     };
     ui::result(&text).map_err(anyhow::Error::from)?;
     for finding in &loaded.findings {
-        tracing::warn!("[WARNING] {} {}; {}", finding.subject, finding.what, finding.advice);
+        tracing::warn!("{} {}; {}", finding.subject, finding.what, finding.advice);
     }
     let bad = loaded.findings.iter().any(|finding| finding.severity == crate::model::Severity::Error);
     Ok(if bad { ExitCode::Failed } else { ExitCode::Done })
@@ -126,13 +129,13 @@ async fn loose(site: &Site, scope: &str, query: &Query, loaded: &Loaded) -> Resu
         let below = if scope.is_empty() { format!("{engine}/") } else { scope.to_owned() };
         let prefix = format!("{}{below}", site.bucket.layout().prefix());
         let objects: Vec<Listed> = site.bucket.list(&prefix).await?;
-        found.extend(objects.into_iter().filter(|object| !known.contains(object.key.as_str())).map(|object| {
-            Loose {
+        found.extend(objects.into_iter().filter(|object| !known.contains(object.key.as_str())).map(
+            |object| Loose {
                 key: site.bucket.layout().strip(&object.key).unwrap_or(&object.key).to_owned(),
                 size: object.size,
                 modified: object.modified.map(Into::into),
-            }
-        }));
+            },
+        ));
     }
     let category = query.category.map(|category| format!("/{category}/"));
     found.retain(|object| category.as_ref().is_none_or(|category| object.key.contains(category.as_str())));
@@ -156,102 +159,4 @@ fn table(entries: &[&Entry], loose: &[Loose], all: bool) -> String {
         }
     }
     text
-}
-
-/// Prints everything known about one set.
-pub async fn show(config: &Config, key: &str, json: bool) -> Result<ExitCode, Failure> {
-    let site = Site::new(config).await?;
-    let entry = find(&site, key).await?;
-    let text = if json {
-        let document = serde_json::json!({
-            "manifest": entry.manifest,
-            "proof": entry.proof(),
-            "proofs": entry.proofs.iter().map(|mark| serde_json::json!({
-                "at": mark.at, "kind": mark.kind, "key": mark.key,
-            })).collect::<Vec<_>>(),
-        });
-        serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
-    } else {
-        describe(&entry, &site)
-    };
-    ui::result(&text).map_err(anyhow::Error::from)?;
-    Ok(ExitCode::Done)
-}
-
-async fn find(site: &Site, key: &str) -> Result<Entry, Failure> {
-    let located = crate::restore::locate(key, &site.catalog, &site.bucket).await;
-    let id: SetId = match located {
-        Ok(crate::restore::Located::Set(manifest) | crate::restore::Located::FileOfSet(manifest, _)) => manifest.id,
-        Ok(crate::restore::Located::Loose { .. }) => {
-            return Err(Failure {
-                code: ExitCode::Failed,
-                error: anyhow::anyhow!(
-                    "{key} is in the bucket but has no manifest: nothing was recorded about it, and it is unproven"
-                ),
-            });
-        }
-        Err(crate::restore::LocateError::Bucket(error)) => return Err(error.into()),
-        Err(error) => return Err(Failure { code: ExitCode::NothingFound, error: error.into() }),
-    };
-    let loaded = site.catalog.load(&format!("{}/", id.key())).await?;
-    loaded.entries.into_values().find(|entry| entry.manifest.id == id).ok_or_else(|| {
-        Failure::from(anyhow::anyhow!("the manifest of {id} cannot be listed: this identity may only read it"))
-    })
-}
-
-fn describe(entry: &Entry, site: &Site) -> String {
-    let manifest = &entry.manifest;
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        let _infallible = writeln!(text, "{name:<12}{value}");
-    };
-    line("Key", &manifest.id.key());
-    line("Engine", manifest.id.engine.title());
-    line("App", if manifest.id.app.is_empty() { "-" } else { manifest.id.app.as_str() });
-    line("Date", &manifest.date.to_string());
-    line("Category", &format!("{}: {}", manifest.id.category, manifest.why));
-    line("Size", &format!("{} ({} bytes) in {} files", report::bytes(manifest.bytes()), manifest.bytes(), manifest.files.len()));
-    line("Proof", &format!("{}: {}", entry.proof(), meaning(entry.proof())));
-    for mark in &entry.proofs {
-        line("", &format!("{} on {}", mark.kind, mark.at.format("%Y-%m-%d %H:%M UTC")));
-    }
-    line("Stored", &format!("{} in {:.1} s", manifest.created.format("%Y-%m-%d %H:%M:%S UTC"), manifest.seconds));
-    line("Retries", &manifest.retries().to_string());
-    line("Host", &manifest.host);
-    line("Source", &manifest.source);
-    line("Run", &manifest.run);
-    line("dbbackup", &manifest.dbbackup);
-    for note in &manifest.notes {
-        line("Note", note);
-    }
-    line("Files", "");
-    for file in &manifest.files {
-        let _infallible = writeln!(text, "  {}", site.bucket.uri(&file.key));
-        let _infallible = writeln!(
-            text,
-            "    {} bytes, {}, {}, {}",
-            file.size,
-            file.checksum,
-            confirmed(file.confirmed),
-            if file.parts == 1 { "1 request".to_owned() } else { format!("{} parts", file.parts) },
-        );
-    }
-    text
-}
-
-const fn meaning(proof: Proof) -> &'static str {
-    match proof {
-        Proof::Unproven => "nobody has compared it",
-        Proof::Stored => "S3's own checksum of every object equals ours",
-        Proof::Reread => "downloaded again and compared",
-        Proof::Restored => "loaded into a real database, or passed the engine's own check",
-    }
-}
-
-const fn confirmed(how: Confirmation) -> &'static str {
-    match how {
-        Confirmation::Checksum => "confirmed by S3's checksum",
-        Confirmation::Reread => "confirmed by reading it back",
-        Confirmation::Accepted => "accepted by S3, not compared",
-    }
 }

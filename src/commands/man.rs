@@ -13,7 +13,7 @@ use crate::config;
 ///
 /// # Errors
 /// Where `out` cannot be written.
-pub fn man(out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn man(out: &mut dyn Write) -> io::Result<()> {
     let mut top = Cli::command().disable_help_subcommand(true);
     top.build();
     let page = Man::new(top.clone()).section("1").manual("Database backups").source("dbbackup");

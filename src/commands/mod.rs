@@ -1,12 +1,19 @@
 //! One verb a file. Commands put the stages together and decide the exit code; they use `anyhow`, and
 //! log an error once, where it stops.
 
-pub mod backup;
-pub mod completions;
-pub mod config_check;
-pub mod list;
-pub mod man;
-pub mod restore;
+mod backup;
+#[cfg(feature = "embedded")]
+mod company;
+mod completions;
+mod config_check;
+#[cfg(feature = "embedded")]
+mod demo;
+mod dispatch;
+mod list;
+mod man;
+mod restore;
 mod setup;
+mod show;
+mod signals;
 
-pub use setup::{Failure, Site};
+pub use dispatch::run;

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Site};
+use super::setup::{Failure, Site};
 use crate::bucket::ObjectKey;
 use crate::checksum::Checksum;
 use crate::config::Config;
@@ -24,7 +24,7 @@ const FILES_AT_ONCE: usize = 64;
 
 /// What is to be restored.
 #[derive(Debug, Clone)]
-pub enum What {
+pub(super) enum What {
     /// By key, full key or URI.
     Key(String),
     /// The newest of an engine or app, or that of a date.
@@ -33,7 +33,7 @@ pub enum What {
 
 /// Where it goes.
 #[derive(Debug, Clone)]
-pub enum Where {
+pub(super) enum Where {
     /// Below a directory.
     Dir(PathBuf),
     /// To standard output, for a pipe.
@@ -60,7 +60,7 @@ struct Job {
 }
 
 /// Restores, and says with the exit code whether the bytes were compared with a manifest.
-pub async fn restore(
+pub(super) async fn restore(
     config: &Config,
     what: &What,
     place: &Where,
@@ -104,7 +104,7 @@ pub async fn restore(
         return Ok(ExitCode::Done);
     }
     tracing::warn!(
-        "[WARNING] {whither}: it has no manifest, so its bytes were compared with S3's own checksum at most; it is not called good"
+        "{whither}: it has no manifest, so its bytes were compared with S3's own checksum at most; it is not called good"
     );
     Ok(ExitCode::Failed)
 }
@@ -115,9 +115,7 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
         LocateError::OtherBucket { .. } | LocateError::Text(_) | LocateError::Several { .. } => {
             Failure::usage(error)
         }
-        LocateError::Nothing(_) | LocateError::NoSet(_) => {
-            Failure { code: ExitCode::NothingFound, error: error.into() }
-        }
+        LocateError::Nothing(_) | LocateError::NoSet(_) => Failure::from(anyhow::Error::new(error)),
     };
     match what {
         What::Key(text) => locate(text, &site.catalog, &site.bucket).await.map_err(failure),
@@ -125,7 +123,7 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
             let loaded = site.catalog.load(&selector.scope()).await?;
             // A record that cannot be read may be the newest: that must not pass in silence.
             for finding in &loaded.findings {
-                tracing::warn!("[WARNING] {}: {}", finding.subject, finding.what);
+                tracing::warn!("{}: {}", finding.subject, finding.what);
             }
             let manifest = locate_latest(loaded.entries.values(), selector, *date).map_err(failure)?;
             Ok(Located::Set(Box::new(manifest.clone())))
@@ -166,7 +164,7 @@ fn announce(manifest: &Manifest) {
     tracing::info!(
         files = manifest.files.len(),
         bytes = manifest.bytes(),
-        "[INFO] restoring {} of {}, stored {} by {}",
+        "restoring {} of {}, stored {} by {}",
         manifest.id,
         manifest.date,
         manifest.created.format("%Y-%m-%d %H:%M UTC"),
@@ -197,9 +195,7 @@ async fn to_stdout(downloader: &Downloader, job: &Job) -> Result<(), Failure> {
         )));
     };
     // The descriptor itself: the standard library's handle keeps lines back and locks.
-    let mut out = std::fs::File::from(
-        rustix::io::dup(std::io::stdout()).context("open standard output")?,
-    );
+    let mut out = std::fs::File::from(rustix::io::dup(std::io::stdout()).context("open standard output")?);
     downloader.stream(&item.wanted, &mut out).await.map_err(fetch_failure)?;
     Ok(())
 }
@@ -317,7 +313,7 @@ fn stamp(file: &std::fs::File, item: &Item, path: &std::path::Path) {
         .set_permissions(std::fs::Permissions::from_mode(mode & 0o777))
         .and_then(|()| file.set_modified(mtime.into()));
     if let Err(error) = set {
-        tracing::warn!("[WARNING] keep time and permissions of {}: {error}", path.display());
+        tracing::warn!("keep time and permissions of {}: {error}", path.display());
     }
 }
 
@@ -334,9 +330,10 @@ fn fetch_failure(error: FetchError) -> Failure {
 fn place_failure(error: PlaceError) -> Failure {
     let code = match &error {
         PlaceError::Busy(_) => ExitCode::Locked,
-        PlaceError::Exists(_) | PlaceError::NoSpace { .. } | PlaceError::Unsafe(_) | PlaceError::Io { .. } => {
-            ExitCode::Failed
-        }
+        PlaceError::Exists(_)
+        | PlaceError::NoSpace { .. }
+        | PlaceError::Unsafe(_)
+        | PlaceError::Io { .. } => ExitCode::Failed,
     };
     Failure { code, error: error.into() }
 }

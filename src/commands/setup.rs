@@ -11,16 +11,16 @@ use crate::retry::Policy;
 
 /// Why a command could not do its work at all: the exit code, and the error to show.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// What to tell the operating system.
-    pub code: ExitCode,
+    pub(super) code: ExitCode,
     /// What to tell the person.
-    pub error: anyhow::Error,
+    pub(super) error: anyhow::Error,
 }
 
 impl Failure {
     /// The command line or the configuration is wrong.
-    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+    pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { code: ExitCode::Usage, error: error.into() }
     }
 }
@@ -45,18 +45,18 @@ fn advice_first(advice: &'static str) -> String {
 
 /// The bucket as configured, and its catalog.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub(super) struct Site {
     /// The bucket.
-    pub bucket: Arc<Bucket>,
+    pub(super) bucket: Arc<Bucket>,
     /// Its records.
-    pub catalog: Catalog,
+    pub(super) catalog: Catalog,
     /// Attempts and pauses.
-    pub policy: Policy,
+    pub(super) policy: Policy,
 }
 
 impl Site {
     /// Sets it up; nothing goes over the network yet.
-    pub async fn new(config: &Config) -> Result<Self, Failure> {
+    pub(super) async fn new(config: &Config) -> Result<Self, Failure> {
         let bucket = Arc::new(Bucket::connect(&config.s3).await.map_err(Failure::usage)?);
         let policy = Policy::new(config.backup.attempts, config.backup.pauses.clone());
         let catalog = Catalog::new(bucket.clone(), &config.state.dir, policy.clone());
@@ -65,7 +65,7 @@ impl Site {
 
     /// Makes sure that the bucket answers and takes these credentials. An identity that may only
     /// write is refused the listing, and goes on.
-    pub async fn reach(&self) -> Result<(), BucketError> {
+    pub(super) async fn reach(&self) -> Result<(), BucketError> {
         let name = self.bucket.name();
         let what = format!("reach bucket {name}");
         match self.policy.run(&what, &AtomicU32::new(0), || self.bucket.probe()).await {

@@ -11,14 +11,14 @@ use crate::model::ExitCode;
 
 /// Which signal came, if one did, and the token that tells everybody.
 #[derive(Debug, Clone, Default)]
-pub struct Signals {
+pub(super) struct Signals {
     token: CancellationToken,
     code: Arc<AtomicU8>,
 }
 
 impl Signals {
     /// Begins to listen. A second signal ends the process at once.
-    pub fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         let this = Self::default();
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -32,7 +32,7 @@ impl Signals {
                 if signals.token.is_cancelled() {
                     std::process::exit(i32::from(code.number()));
                 }
-                tracing::warn!("[WARNING] interrupted: ending; a second signal ends at once");
+                tracing::warn!("interrupted: ending; a second signal ends at once");
                 signals.code.store(code.number(), Ordering::Relaxed);
                 signals.token.cancel();
             }
@@ -42,13 +42,13 @@ impl Signals {
 
     /// Cancelled by the first signal.
     #[must_use]
-    pub fn token(&self) -> CancellationToken {
+    pub(super) fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
     /// The exit code of the signal that came.
     #[must_use]
-    pub fn exit_code(&self) -> Option<ExitCode> {
+    pub(super) fn exit_code(&self) -> Option<ExitCode> {
         match self.code.load(Ordering::Relaxed) {
             130 => Some(ExitCode::Interrupted),
             143 => Some(ExitCode::Terminated),

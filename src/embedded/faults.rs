@@ -252,7 +252,7 @@ impl Hits {
     }
 }
 
-/// The next number in 0..1 of a fixed sequence (SplitMix64), so that a failing test fails again.
+/// The next number in 0..1 of a fixed sequence (`SplitMix64`), so that a failing test fails again.
 fn next_share(state: &mut u64) -> f64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{BackupDate, Category, Engine, ExitCode, Finding, Proof, Severity};
 
-pub use table::{age, bytes, sets_table, summary_table};
+pub use table::{age, bytes, plan_text, sets_table, summary_table};
 
 /// Form of the record.
 pub const VERSION: u32 = 1;
@@ -113,6 +113,20 @@ pub struct RunReport {
     pub sets: Vec<SetReport>,
     /// What was wrong besides.
     pub findings: Vec<Finding>,
+    /// What was seen and not taken; only a dry run tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<PassedReport>,
+}
+
+/// A file or folder that a dry run saw and would not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedReport {
+    /// Where it lies.
+    pub path: String,
+    /// Why not.
+    pub why: String,
+    /// Whether it is a backup of another day than asked for; those are many.
+    pub other_day: bool,
 }
 
 impl RunReport {

@@ -4,7 +4,7 @@ use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::SetReport;
+use super::{RunReport, SetReport};
 use crate::catalog::Entry;
 
 /// Bytes as people read them: `2.8 GB`.
@@ -44,6 +44,32 @@ pub fn summary_table(sets: &[SetReport]) -> String {
     table.to_string()
 }
 
+/// The plan of a dry run, with the reason for each step and for everything passed over.
+#[must_use]
+pub fn plan_text(report: &RunReport) -> String {
+    let mut table = plain(&["Engine", "Key", "Size", "Plan"]);
+    for set in &report.sets {
+        table.add_row([
+            Cell::new(set.engine.title()),
+            Cell::new(&set.key),
+            right(bytes(set.bytes)),
+            Cell::new(&set.why),
+        ]);
+    }
+    let mut text = if report.sets.is_empty() { String::new() } else { format!("{table}\n") };
+    let (other_days, told): (Vec<_>, Vec<_>) = report.passed.iter().partition(|passed| passed.other_day);
+    if !told.is_empty() {
+        text.push_str("\nPassed over:\n");
+    }
+    for passed in told {
+        text.push_str(&format!("  {}: {}\n", passed.path, passed.why));
+    }
+    if !other_days.is_empty() {
+        text.push_str(&format!("\n{} backups of other days (named with --json)\n", other_days.len()));
+    }
+    text
+}
+
 /// The table of `list`.
 #[must_use]
 pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Utc>) -> String {
@@ -73,6 +99,9 @@ fn right(text: impl ToString) -> Cell {
 
 fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
     table
 }

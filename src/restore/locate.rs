@@ -3,7 +3,7 @@
 use crate::bucket::{Bucket, BucketError, ErrorKind, Layout, ObjectKey};
 use crate::catalog::{Catalog, Entry, Known};
 use crate::manifest::{Manifest, StoredFile};
-use crate::model::{BackupDate, ModelError, SetId, Selector};
+use crate::model::{BackupDate, ModelError, Selector, SetId};
 
 /// What is to be restored.
 #[derive(Debug, Clone)]
@@ -159,7 +159,8 @@ pub fn locate_latest<'e>(
         Some(date) => format!("{selector} of {date}"),
         None => selector.to_string(),
     };
-    let newest = fitting.iter().map(|manifest| manifest.date).max().ok_or_else(|| LocateError::NoSet(asked()))?;
+    let newest =
+        fitting.iter().map(|manifest| manifest.date).max().ok_or_else(|| LocateError::NoSet(asked()))?;
     let of_that_day: Vec<&Manifest> =
         fitting.into_iter().filter(|manifest| manifest.date == newest).collect();
     match of_that_day.as_slice() {

@@ -6,5 +6,5 @@
 mod locate;
 mod place;
 
-pub use locate::{Located, LocateError, locate, locate_latest};
+pub use locate::{LocateError, Located, locate, locate_latest};
 pub use place::{Existing, Place, PlaceError};

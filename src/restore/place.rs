@@ -148,7 +148,9 @@ impl Place {
             Ok(()) => {}
             Err(Errno::EXIST) => self.finish_over()?,
             // Some network file systems know no such rename.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if self.target.symlink_metadata().is_err() => {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
+                if self.target.symlink_metadata().is_err() =>
+            {
                 fs::rename(&self.partial, &self.target).map_err(io_error("rename to", &self.target))?;
             }
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.finish_over()?,

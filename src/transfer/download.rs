@@ -151,8 +151,7 @@ impl Downloader {
             return Ok(Pin { etag: None, version: wanted.version.clone() });
         }
         let what = format!("look at {}", wanted.key);
-        let info =
-            self.policy.run(&what, &AtomicU32::new(0), || self.bucket.head(&wanted.key)).await?;
+        let info = self.policy.run(&what, &AtomicU32::new(0), || self.bucket.head(&wanted.key)).await?;
         let Some(info) = info else {
             return Err(gone(&wanted.key).into());
         };
@@ -220,7 +219,11 @@ impl Downloader {
             digest.update(&chunk);
             progress.advance(chunk.len() as u64);
         }
-        if digest.len() == wanted.size { Ok(()) } else { Err(short(&wanted.key, digest.len(), wanted.size).into()) }
+        if digest.len() == wanted.size {
+            Ok(())
+        } else {
+            Err(short(&wanted.key, digest.len(), wanted.size).into())
+        }
     }
 }
 
@@ -248,12 +251,12 @@ impl Range {
         let what = format!("read {} from byte {}", self.key, self.part.offset);
         if self.part.len > 0 {
             let policy = self.downloader.policy.clone();
-            policy.run(&what, &AtomicU32::new(0), || self.fill(&buffer)).await.map_err(|error| {
-                match error.kind {
+            policy.run(&what, &AtomicU32::new(0), || self.fill(&buffer)).await.map_err(
+                |error| match error.kind {
                     ErrorKind::Changed if self.pin.etag.is_none() => other_bytes(&self.key, &error),
                     _ => error.into(),
-                }
-            })?;
+                },
+            )?;
         }
         let buffer = buffer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (part, file, path) = (self.part, self.file, self.path);

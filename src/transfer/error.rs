@@ -109,7 +109,9 @@ impl FileError {
             Self::OtherContent { .. } => {
                 "compare the two; to store this one instead, on a versioned bucket, run with --replace"
             }
-            Self::NotCompared { .. } => "compare it with an identity that may read, or restore it elsewhere and look",
+            Self::NotCompared { .. } => {
+                "compare it with an identity that may read, or restore it elsewhere and look"
+            }
             Self::Damaged { .. } => {
                 "do not trust this endpoint before the cause is known; move the object away, then run it again"
             }

@@ -111,13 +111,12 @@ impl FileJob {
         }
         tracing::info!(key = %self.key, "S3 keeps no checksum that can be compared: reading the object back");
         let what = format!("read back {}", self.key);
-        let theirs = self
-            .policy()
-            .run(&what, &self.retries, || self.read_back(&info))
-            .await
-            .map_err(|error| match error.kind {
-                ErrorKind::Denied => FileError::NotCompared { key: self.key.to_string() },
-                _ => FileError::from(error),
+        let theirs =
+            self.policy().run(&what, &self.retries, || self.read_back(&info)).await.map_err(|error| {
+                match error.kind {
+                    ErrorKind::Denied => FileError::NotCompared { key: self.key.to_string() },
+                    _ => FileError::from(error),
+                }
             })?;
         if theirs == ours.crc64 {
             return Ok(same(Confirmation::Reread, None));

@@ -13,7 +13,9 @@ use super::parts::{Part, PartPlan};
 use super::reader::{Sums, open_as_found, read_part, read_through, unchanged};
 use super::upload::{FileJob, Sent};
 use super::{FileError, FileProgress};
-use crate::bucket::{self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart};
+use crate::bucket::{
+    self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart,
+};
 use crate::checksum::{self, Algorithm, Digest};
 use crate::source::OpenFile;
 
@@ -87,18 +89,17 @@ impl FileJob {
         progress: &Arc<FileProgress>,
     ) -> Result<Sent, FileError> {
         let algorithm = self.bucket().algorithm();
-        let (upload, stored) = match self.unfinished(algorithm).await {
-            Some(found) => found,
-            None => {
-                let what = format!("begin upload of {}", self.file.path.display());
-                let upload = self
-                    .policy()
-                    .run(&what, &self.retries, || {
-                        self.bucket().create_multipart(&self.key, algorithm, self.options())
-                    })
-                    .await?;
-                (upload, HashMap::new())
-            }
+        let (upload, stored) = if let Some(found) = self.unfinished(algorithm).await {
+            found
+        } else {
+            let what = format!("begin upload of {}", self.file.path.display());
+            let upload = self
+                .policy()
+                .run(&what, &self.retries, || {
+                    self.bucket().create_multipart(&self.key, algorithm, self.options())
+                })
+                .await?;
+            (upload, HashMap::new())
         };
         let upload = Arc::new(upload);
         let result = self.send_and_complete(&upload, &stored, open, plan, progress).await;
@@ -133,7 +134,13 @@ impl FileJob {
         let reply = self
             .policy()
             .run(&what, &self.retries, || {
-                self.bucket().complete_multipart(upload, &receipts, ours.size, ours.wire.as_ref(), self.overwrite())
+                self.bucket().complete_multipart(
+                    upload,
+                    &receipts,
+                    ours.size,
+                    ours.wire.as_ref(),
+                    self.overwrite(),
+                )
             })
             .await;
         let same = match reply {
@@ -190,17 +197,12 @@ impl FileJob {
             let slot = self.pool().slot().await.map_err(closed)?;
             let there = stored.get(&part.number).filter(|stored| stored.size == part.len);
             if part.len > self.pool().largest_buffer() {
-                if let Some(receipt) = self.reuse_streamed(there, part, open, &path, upload).await? {
-                    progress.advance(part.len);
-                    done.push(receipt);
-                    continue;
-                }
                 let memory = self.pool().buffer(STREAM_MEMORY).await.map_err(closed)?;
                 let (job, upload, open) = (self.clone(), upload.clone(), open.clone());
-                let (path, progress) = (path.clone(), progress.clone());
+                let (path, progress, there) = (path.clone(), progress.clone(), there.cloned());
                 tasks.spawn(async move {
                     let _held = (slot, memory);
-                    let done = job.send_streamed(&upload, part, open, path).await?;
+                    let done = job.send_streamed(&upload, part, there, open, path).await?;
                     progress.advance(part.len);
                     Ok(done)
                 });
@@ -225,7 +227,13 @@ impl FileJob {
                     .policy()
                     .run(&what, &job.retries, || {
                         let body = PartBody::Bytes(body.clone());
-                        job.bucket().upload_part(&upload, part.number, body, wire.clone(), job.timeout(part.len))
+                        job.bucket().upload_part(
+                            &upload,
+                            part.number,
+                            body,
+                            wire.clone(),
+                            job.timeout(part.len),
+                        )
                     })
                     .await?;
                 progress.advance(part.len);
@@ -238,53 +246,40 @@ impl FileJob {
         Ok(done)
     }
 
-    async fn reuse_streamed(
-        &self,
-        there: Option<&StoredPart>,
-        part: Part,
-        open: &Arc<OpenFile>,
-        path: &Arc<Path>,
-        upload: &MultipartUpload,
-    ) -> Result<Option<Done>, FileError> {
-        if there.is_none_or(|stored| stored.checksum.is_none()) {
-            return Ok(None);
-        }
-        let sums =
-            read_through(open.clone(), path.clone(), part.offset, part.len, upload.algorithm, None).await?;
-        Ok(reusable(there, &sums).map(|receipt| (part.number, receipt, sums, 0)))
-    }
-
-    /// A part larger than its share of the memory: read and sent at the same time. Its checksum is
-    /// known only afterwards, and is compared with what S3 computed.
+    /// A part larger than its share of the memory: read once for its checksum, which has to go ahead
+    /// of it, and once more, out of the page cache, while it is sent.
     async fn send_streamed(
         &self,
         upload: &MultipartUpload,
         part: Part,
+        there: Option<StoredPart>,
         open: Arc<OpenFile>,
         path: Arc<Path>,
     ) -> Result<Done, FileError> {
+        let read =
+            |feed| read_through(open.clone(), path.clone(), part.offset, part.len, upload.algorithm, feed);
+        let sums = read(None).await?;
+        if let Some(receipt) = reusable(there.as_ref(), &sums) {
+            return Ok((part.number, receipt, sums, 0));
+        }
+        let wire = upload.algorithm.map(|_| sums.wire().value());
         let what = format!("send part {} of {}", part.number, self.file.path.display());
-        let sums = std::sync::Mutex::new(None);
         let receipt = self
             .policy()
             .run(&what, &self.retries, || async {
                 let (feed, body) = bucket::stream(part.len);
-                let (open, path) = (open.clone(), path.clone());
-                let reading =
-                    read_through(open, path, part.offset, part.len, upload.algorithm, Some(feed));
-                let sending = self.bucket().upload_part(upload, part.number, body, None, self.timeout(part.len));
-                let (read, receipt) = tokio::join!(reading, sending);
-                let receipt = receipt?;
-                if let Ok(read) = &read {
-                    differing(&receipt, read, upload, part)?;
-                }
-                *sums.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(read);
-                Ok(receipt)
+                let sending = self.bucket().upload_part(
+                    upload,
+                    part.number,
+                    body,
+                    wire.clone(),
+                    self.timeout(part.len),
+                );
+                // A read that fails ends the feed, and with it the request.
+                let (_read, receipt) = tokio::join!(read(Some(feed)), sending);
+                receipt
             })
             .await?;
-        let sums = sums.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let sums = sums.unwrap_or_else(|| Err(FileError::Internal("a part was sent unread".to_owned())))?;
-        let receipt = PartReceipt { checksum: upload.algorithm.map(|_| sums.wire().value()), ..receipt };
         Ok((part.number, receipt, sums, part.len))
     }
 
@@ -326,23 +321,6 @@ fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
         etag: stored.etag.clone(),
         checksum: stored.checksum.clone(),
     })
-}
-
-fn differing(
-    receipt: &PartReceipt,
-    sums: &Sums,
-    upload: &MultipartUpload,
-    part: Part,
-) -> Result<(), BucketError> {
-    match &receipt.checksum {
-        Some(theirs) if *theirs != sums.wire().value() => Err(BucketError {
-            verb: "send part of",
-            object: format!("{} ({})", upload.key, part.number),
-            kind: ErrorKind::BadDigest,
-            detail: format!("S3 computed {theirs} and we {}", sums.wire().value()),
-        }),
-        _ => Ok(()),
-    }
 }
 
 fn joined(finished: Result<Result<Done, FileError>, tokio::task::JoinError>) -> Result<Done, FileError> {

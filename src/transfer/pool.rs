@@ -121,7 +121,8 @@ mod tests {
         let address = first.as_ref().as_ptr();
         let second = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
         let third = pool.clone();
-        let mut waiting = tokio::spawn(async move { third.buffer(1).await.map(|buffer| buffer.as_ref().len()) });
+        let mut waiting =
+            tokio::spawn(async move { third.buffer(1).await.map(|buffer| buffer.as_ref().len()) });
         assert!(tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting).await.is_err());
         drop(first.freeze());
         assert_eq!(waiting.await.unwrap().unwrap(), 1);

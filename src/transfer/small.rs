@@ -13,7 +13,8 @@ impl FileJob {
         let size = self.file.stamp.size;
         let len = usize::try_from(size).unwrap_or(usize::MAX);
         let wire = self.bucket().algorithm();
-        let mut buffer = self.pool().buffer(len).await.map_err(|error| FileError::Internal(error.to_string()))?;
+        let mut buffer =
+            self.pool().buffer(len).await.map_err(|error| FileError::Internal(error.to_string()))?;
         let file = self.file.clone();
         let (buffer, sums) = blocking(move || {
             let open = open_as_found(&file)?;
@@ -24,11 +25,8 @@ impl FileJob {
             Ok((buffer, sums))
         })
         .await?;
-        let ours = Ours {
-            size,
-            crc64: sums.crc64().full_object(),
-            wire: wire.map(|_| sums.wire().full_object()),
-        };
+        let ours =
+            Ours { size, crc64: sums.crc64().full_object(), wire: wire.map(|_| sums.wire().full_object()) };
         let body = buffer.freeze();
         let what = format!("send {}", self.file.path.display());
         let reply = self

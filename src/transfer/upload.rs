@@ -249,7 +249,11 @@ impl FileJob {
         }
     }
 
-    async fn run(self: &Arc<Self>, way: Way, cancel: &CancellationToken) -> Result<(StoredFile, u64), FileError> {
+    async fn run(
+        self: &Arc<Self>,
+        way: Way,
+        cancel: &CancellationToken,
+    ) -> Result<(StoredFile, u64), FileError> {
         let label = self.file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let progress = Arc::new(self.shared.settings.events.start(&label, self.file.stamp.size));
         let begun = Instant::now();
@@ -346,7 +350,9 @@ impl FileJob {
         match tokio::time::timeout(ABORT_TIME, self.bucket().abort_multipart(upload)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("the unfinished upload of {path} stays in the bucket: {error}"),
-            Err(_) => tracing::warn!("the unfinished upload of {path} stays in the bucket: no answer to the abort"),
+            Err(_) => {
+                tracing::warn!("the unfinished upload of {path} stays in the bucket: no answer to the abort");
+            }
         }
     }
 }

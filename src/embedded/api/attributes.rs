@@ -1,7 +1,10 @@
 //! `GetObjectAttributes`: size, checksum and parts without the bytes.
 
 use s3s::S3Request;
-use s3s::dto::*;
+use s3s::dto::{
+    Checksum, ChecksumType, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts,
+    ObjectAttributes, ObjectPart, StorageClass,
+};
 
 use super::convert::{self, hits, sums_out};
 use super::objects::told_version;

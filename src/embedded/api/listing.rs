@@ -2,7 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use s3s::dto::*;
+use s3s::dto::{
+    ChecksumAlgorithm, ChecksumType, CommonPrefix, CommonPrefixList, DeleteMarkerEntry, EncodingType,
+    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, MultipartUpload, Object,
+    ObjectStorageClass, ObjectVersion, ObjectVersionStorageClass, Owner, StorageClass,
+};
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::convert::{self, hits};

@@ -1,6 +1,10 @@
 //! Multipart uploads on the wire.
 
-use s3s::dto::*;
+use s3s::dto::{
+    ChecksumAlgorithm, ChecksumType, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, ListPartsInput, ListPartsOutput, Owner, Part,
+    ServerSideEncryption, StorageClass, UploadPartInput, UploadPartOutput,
+};
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::convert::{self, Declared, headers_in, hits, sums_in, sums_out};

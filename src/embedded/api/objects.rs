@@ -4,7 +4,12 @@ use std::ops::Range as Span;
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use s3s::dto::*;
+use s3s::dto::{
+    ChecksumMode, ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, MetadataDirective,
+    PutObjectInput, PutObjectOutput, Range, ServerSideEncryption, StreamingBlob,
+};
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::convert::{self, Declared, headers_in, hits, sums_in, sums_out};

@@ -1,0 +1,276 @@
+//! From the command line to a command, and from its end to the exit code.
+
+use std::io;
+
+use chrono::Local;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use super::backup::{Request, Run};
+use super::setup::Failure;
+use super::signals::Signals;
+use super::{completions, config_check, list, man, restore, show};
+use crate::bucket::Overwrite;
+use crate::calendar::{self, Day};
+use crate::cli::{BackupArgs, Cli, Command, ConfigCommand, DemoArgs, ListArgs, RestoreArgs};
+use crate::config::Config;
+use crate::lock::{Lock, LockError};
+use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, Verbosity};
+use crate::model::{ExitCode, Severity};
+use crate::report::{self, RunReport};
+use crate::restore::Existing;
+use crate::ui;
+
+/// Does what was asked for. Whatever goes wrong is told before this returns.
+pub async fn run(cli: Cli) -> ExitCode {
+    let session = Session {
+        lines: ui::Lines::default(),
+        verbosity: Verbosity::from_flags(cli.global.quiet, cli.global.verbose),
+        quiet: cli.global.quiet,
+    };
+    match session.dispatch(cli).await {
+        Ok(code) => code,
+        Err(failure) => {
+            ui::notice(&format!("error: {:#}", failure.error));
+            failure.code
+        }
+    }
+}
+
+/// How this process talks.
+struct Session {
+    lines: ui::Lines,
+    verbosity: Verbosity,
+    quiet: bool,
+}
+
+impl Session {
+    async fn dispatch(&self, cli: Cli) -> Result<ExitCode, Failure> {
+        let load = || Config::load(cli.global.config.as_deref()).map_err(Failure::usage);
+        match cli.command {
+            None => self.backup(&load()?, &cli.backup).await,
+            Some(Command::Restore(args)) => self.restore(&load()?, args).await,
+            Some(Command::List(args)) => {
+                let config = load()?;
+                let _log = self.terminal_log();
+                list::list(&config, &query(args)).await
+            }
+            Some(Command::Show(args)) => {
+                let config = load()?;
+                let _log = self.terminal_log();
+                show::show(&config, &args.key, args.json).await
+            }
+            Some(Command::Config(ConfigCommand::Check)) => {
+                let config = load()?;
+                written(config_check::config_check(
+                    &config,
+                    &mut io::stdout().lock(),
+                    &mut io::stderr().lock(),
+                ))
+            }
+            Some(Command::Demo(args)) => self.demo(args).await,
+            Some(Command::Completions { shell }) => {
+                written(completions::completions(shell, &mut io::stdout().lock()).map(|()| ExitCode::Done))
+            }
+            Some(Command::Man) => written(man::man(&mut io::stdout().lock()).map(|()| ExitCode::Done)),
+        }
+    }
+
+    fn terminal_log(&self) -> LogGuard {
+        self.log(None)
+    }
+
+    fn log(&self, file: Option<FileOptions>) -> LogGuard {
+        let lines = self.lines.clone();
+        Log::start(LogOptions {
+            verbosity: self.verbosity,
+            terminal: BoxMakeWriter::new(move || lines.clone()),
+            file,
+        })
+    }
+
+    async fn backup(&self, config: &Config, args: &BackupArgs) -> Result<ExitCode, Failure> {
+        let dates = args.days().resolve(calendar::today()).map_err(Failure::usage)?;
+        let request = Request {
+            target: args.target,
+            dates,
+            overwrite: if args.replace { Overwrite::Replace } else { Overwrite::Never },
+            quiet: self.quiet || args.json,
+        };
+        if args.dry_run {
+            let _log = self.terminal_log();
+            let signals = listen()?;
+            let run = Run::new(config, request, signals.token(), self.lines.clone());
+            let report = run.plan_only().await?;
+            return self.tell_plan(&report, args.json);
+        }
+        let _lock = Lock::acquire(&config.state.dir, &args.target.to_string()).map_err(lock_failure)?;
+        let started = Local::now();
+        let file = FileOptions {
+            dir: config.log.dir.clone(),
+            format: config.log.format,
+            target: args.target,
+            started,
+        };
+        let log = self.log(Some(file));
+        let signals = listen()?;
+        let run = Run::new(config, request, signals.token(), self.lines.clone());
+        let ended = run.execute().await;
+        let code = match &ended {
+            Ok(report) => self.tell_run(report, args.json, &signals)?,
+            Err(failure) => {
+                tracing::error!("{:#}", failure.error);
+                signals.exit_code().unwrap_or(failure.code)
+            }
+        };
+        sweep_logs(config, &log);
+        last_line(ended.as_ref().ok());
+        if log.lost_lines() > 0 {
+            ui::notice(&format!("warning: {} lines could not be written to the log file", log.lost_lines()));
+        }
+        Ok(code)
+    }
+
+    fn tell_plan(&self, report: &RunReport, json: bool) -> Result<ExitCode, Failure> {
+        let code = report::exit_code(&report.sets, &report.findings);
+        let text = if json { json_text(report)? } else { report::plan_text(report) };
+        ui::result(&text).map_err(anyhow::Error::from)?;
+        if !json && report.sets.is_empty() && !self.quiet {
+            ui::notice(&format!("No backups of {} were found.", span(report)));
+        }
+        Ok(code)
+    }
+
+    fn tell_run(&self, report: &RunReport, json: bool, signals: &Signals) -> Result<ExitCode, Failure> {
+        if json {
+            ui::result(&json_text(report)?).map_err(anyhow::Error::from)?;
+        } else if !report.sets.is_empty() {
+            ui::result(&report::summary_table(&report.sets)).map_err(anyhow::Error::from)?;
+        }
+        for finding in &report.findings {
+            if finding.severity == Severity::Error {
+                tracing::error!("[FINDING] {}: {}; {}", finding.subject, finding.what, finding.advice);
+            }
+        }
+        let code = match report.exit_code {
+            0 => ExitCode::Done,
+            3 => ExitCode::NothingFound,
+            5 => ExitCode::NoBucket,
+            _ => ExitCode::Failed,
+        };
+        Ok(signals.exit_code().unwrap_or(code))
+    }
+
+    async fn restore(&self, config: &Config, args: RestoreArgs) -> Result<ExitCode, Failure> {
+        let today = calendar::today();
+        let what = match (args.key, args.latest) {
+            (Some(key), _) => restore::What::Key(key),
+            (None, Some(selector)) => {
+                restore::What::Latest(selector, args.date.map(|day| day.resolve(today)))
+            }
+            (None, None) => {
+                return Err(Failure::usage(anyhow::anyhow!("name a KEY, or --latest ENGINE/APP")));
+            }
+        };
+        let place = if args.stdout {
+            restore::Where::Stdout
+        } else {
+            restore::Where::Dir(args.to.unwrap_or_else(|| ".".into()))
+        };
+        let existing = if args.force { Existing::Replace } else { Existing::Keep };
+        let _log = self.terminal_log();
+        let signals = listen()?;
+        let done =
+            restore::restore(config, &what, &place, existing, signals.token(), &self.lines, self.quiet).await;
+        match signals.exit_code() {
+            None => done,
+            Some(code) => done.map(|_| code).map_err(|failure| Failure { code, ..failure }),
+        }
+    }
+
+    #[cfg(feature = "embedded")]
+    async fn demo(&self, args: DemoArgs) -> Result<ExitCode, Failure> {
+        let _log = self.terminal_log();
+        match args.serve {
+            None => super::demo::demo().await,
+            Some(dir) => {
+                let signals = listen()?;
+                super::demo::serve(&dir, signals.token()).await
+            }
+        }
+    }
+
+    #[cfg(not(feature = "embedded"))]
+    #[allow(clippy::unused_async, reason = "the same call as with the feature")]
+    async fn demo(&self, _args: DemoArgs) -> Result<ExitCode, Failure> {
+        Err(Failure::usage(anyhow::anyhow!(
+            "this dbbackup was built without its embedded S3 server: build it with `--features embedded`"
+        )))
+    }
+}
+
+fn query(args: ListArgs) -> list::Query {
+    let today = calendar::today();
+    let day = |day: Option<Day>| day.map(|day| day.resolve(today));
+    list::Query {
+        selector: args.selector,
+        since: day(args.since),
+        until: day(args.until),
+        category: args.category,
+        all: args.all,
+        json: args.json,
+    }
+}
+
+fn listen() -> Result<Signals, Failure> {
+    Signals::listen().map_err(|error| Failure::from(anyhow::Error::new(error).context("listen for signals")))
+}
+
+/// The program at the other end of a pipe may have seen enough; that is no failure.
+fn written(done: io::Result<ExitCode>) -> Result<ExitCode, Failure> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::Done),
+        other => other
+            .map_err(|error| Failure::from(anyhow::Error::new(error).context("write to standard output"))),
+    }
+}
+
+fn json_text(report: &RunReport) -> Result<String, Failure> {
+    serde_json::to_string_pretty(report).map_err(|error| Failure::from(anyhow::Error::from(error)))
+}
+
+fn span(report: &RunReport) -> String {
+    match report.dates {
+        [first, last] if first == last => first.to_string(),
+        [first, last] => format!("{first} to {last}"),
+    }
+}
+
+fn lock_failure(error: LockError) -> Failure {
+    let code = match &error {
+        LockError::Held { .. } => ExitCode::Locked,
+        LockError::Io { .. } => ExitCode::Failed,
+    };
+    Failure { code, error: error.into() }
+}
+
+fn sweep_logs(config: &Config, log: &LogGuard) {
+    let swept = log::sweep(&config.log.dir, config.log.keep_days, std::time::SystemTime::now(), log.path());
+    for (path, why) in &swept.failed {
+        tracing::warn!("remove the old log {}: {why}", path.display());
+    }
+    if !swept.removed.is_empty() {
+        tracing::info!(
+            "{} log files older than {} days were removed",
+            swept.removed.len(),
+            config.log.keep_days
+        );
+    }
+}
+
+/// The script's last words, which people and programs look for.
+fn last_line(report: Option<&RunReport>) {
+    match report.map_or(0, |report| report.sent) {
+        0 => tracing::warn!("No backups were uploaded to S3."),
+        sent => tracing::info!("{sent} backups uploaded to S3."),
+    }
+}

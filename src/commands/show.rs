@@ -1,0 +1,123 @@
+//! `dbbackup show`: everything known about one set.
+
+use std::fmt::Write as _;
+
+use super::setup::{Failure, Site};
+use crate::catalog::Entry;
+use crate::config::Config;
+use crate::manifest::Confirmation;
+use crate::model::{ExitCode, Proof, SetId};
+use crate::report;
+use crate::restore::{LocateError, Located, locate};
+use crate::ui;
+
+/// Prints everything known about one set.
+pub(super) async fn show(config: &Config, key: &str, json: bool) -> Result<ExitCode, Failure> {
+    let site = Site::new(config).await?;
+    let entry = find(&site, key).await?;
+    let text = if json {
+        let document = serde_json::json!({
+            "manifest": entry.manifest,
+            "proof": entry.proof(),
+            "proofs": entry.proofs.iter().map(|mark| serde_json::json!({
+                "at": mark.at, "kind": mark.kind, "key": mark.key,
+            })).collect::<Vec<_>>(),
+        });
+        serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
+    } else {
+        describe(&entry, &site)
+    };
+    ui::result(&text).map_err(anyhow::Error::from)?;
+    Ok(ExitCode::Done)
+}
+
+async fn find(site: &Site, key: &str) -> Result<Entry, Failure> {
+    let located = locate(key, &site.catalog, &site.bucket).await;
+    let id: SetId = match located {
+        Ok(Located::Set(manifest) | Located::FileOfSet(manifest, _)) => manifest.id,
+        Ok(Located::Loose { .. }) => {
+            return Err(Failure {
+                code: ExitCode::Failed,
+                error: anyhow::anyhow!(
+                    "{key} is in the bucket but has no manifest: nothing was recorded about it, and it is unproven"
+                ),
+            });
+        }
+        Err(LocateError::Bucket(error)) => return Err(error.into()),
+        Err(error) => return Err(Failure::from(anyhow::Error::new(error))),
+    };
+    let loaded = site.catalog.load(&format!("{}/", id.key())).await?;
+    loaded.entries.into_values().find(|entry| entry.manifest.id == id).ok_or_else(|| {
+        Failure::from(anyhow::anyhow!(
+            "the manifest of {id} cannot be listed: this identity may only read it"
+        ))
+    })
+}
+
+fn describe(entry: &Entry, site: &Site) -> String {
+    let manifest = &entry.manifest;
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _infallible = writeln!(text, "{name:<12}{value}");
+    };
+    line("Key", &manifest.id.key());
+    line("Engine", manifest.id.engine.title());
+    line("App", if manifest.id.app.is_empty() { "-" } else { manifest.id.app.as_str() });
+    line("Date", &manifest.date.to_string());
+    line("Category", &format!("{}: {}", manifest.id.category, manifest.why));
+    line(
+        "Size",
+        &format!(
+            "{} ({} bytes) in {} files",
+            report::bytes(manifest.bytes()),
+            manifest.bytes(),
+            manifest.files.len()
+        ),
+    );
+    line("Proof", &format!("{}: {}", entry.proof(), meaning(entry.proof())));
+    for mark in &entry.proofs {
+        line("", &format!("{} on {}", mark.kind, mark.at.format("%Y-%m-%d %H:%M UTC")));
+    }
+    line(
+        "Stored",
+        &format!("{} in {:.1} s", manifest.created.format("%Y-%m-%d %H:%M:%S UTC"), manifest.seconds),
+    );
+    line("Retries", &manifest.retries().to_string());
+    line("Host", &manifest.host);
+    line("Source", &manifest.source);
+    line("Run", &manifest.run);
+    line("dbbackup", &manifest.dbbackup);
+    for note in &manifest.notes {
+        line("Note", note);
+    }
+    line("Files", "");
+    for file in &manifest.files {
+        let _infallible = writeln!(text, "  {}", site.bucket.uri(&file.key));
+        let _infallible = writeln!(
+            text,
+            "    {} bytes, {}, {}, {}",
+            file.size,
+            file.checksum,
+            confirmed(file.confirmed),
+            if file.parts == 1 { "1 request".to_owned() } else { format!("{} parts", file.parts) },
+        );
+    }
+    text
+}
+
+const fn meaning(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Unproven => "nobody has compared it",
+        Proof::Stored => "S3's own checksum of every object equals ours",
+        Proof::Reread => "downloaded again and compared",
+        Proof::Restored => "loaded into a real database, or passed the engine's own check",
+    }
+}
+
+const fn confirmed(how: Confirmation) -> &'static str {
+    match how {
+        Confirmation::Checksum => "confirmed by S3's checksum",
+        Confirmation::Reread => "confirmed by reading it back",
+        Confirmation::Accepted => "accepted by S3, not compared",
+    }
+}
