@@ -70,8 +70,16 @@ impl std::fmt::Display for Action {
                 write!(f, "compare: stored with the same sizes and other times, sent only if it differs")
             }
             Self::Ship(ShipReason::Replace) => write!(f, "replace: differs from the stored one (--replace)"),
-            Self::Skip(SkipReason::Stored) => write!(f, "skip: already stored with the same content"),
+            Self::Skip(reason) => write!(f, "skip: {reason}"),
             Self::Refuse(reason) => write!(f, "refuse: {reason}"),
+        }
+    }
+}
+
+impl std::fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stored => write!(f, "already stored with the same content"),
         }
     }
 }

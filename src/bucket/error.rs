@@ -143,7 +143,6 @@ where
     let object = object.to_string();
     let (kind, detail) = match error {
         SdkError::ConstructionFailure(_) => (construction_kind(error), chain(error)),
-        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => (ErrorKind::Unreachable, chain(error)),
         SdkError::DispatchFailure(failure) => {
             let text = chain(error);
             // Credentials are fetched inside the dispatch; a missing one is no network trouble.
@@ -197,9 +196,8 @@ fn service_kind(code: &str, status: u16) -> ErrorKind {
             401 | 403 => ErrorKind::Denied,
             // A store says that it lacks an operation or a checksum with 501.
             501 => ErrorKind::Rejected,
-            429 | 500..=599 => ErrorKind::Server,
             // A 200 that turned out to carry an error is the server's trouble.
-            200..=299 => ErrorKind::Server,
+            429 | 500..=599 | 200..=299 => ErrorKind::Server,
             _ => ErrorKind::Rejected,
         },
     }

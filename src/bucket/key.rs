@@ -131,7 +131,9 @@ impl Layout {
         let set = SetId::parse_key(set).ok()?;
         match file {
             "manifest.json" => Some(CatalogEntry::Manifest(set)),
-            _ if file.starts_with("proof-") && file.ends_with(".json") => Some(CatalogEntry::Proof(set)),
+            _ if file.strip_prefix("proof-").is_some_and(|rest| rest.strip_suffix(".json").is_some()) => {
+                Some(CatalogEntry::Proof(set))
+            }
             _ => None,
         }
     }

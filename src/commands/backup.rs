@@ -86,7 +86,7 @@ impl<'c> Run<'c> {
         }
         let passed = found.passed.iter().map(passed_report).collect();
         let (steps, findings) = self.plan(&site, found).await;
-        let sets = steps.into_iter().map(planned).collect();
+        let sets = steps.iter().map(planned).collect();
         Ok(RunReport { passed, ..self.report(sets, findings) })
     }
 
@@ -210,7 +210,7 @@ impl<'c> Run<'c> {
         for (index, step) in steps.into_iter().enumerate() {
             if !is_shipped(&step.action) {
                 log_step(&step);
-                reports.insert(index, planned(step));
+                reports.insert(index, planned(&step));
                 continue;
             }
             reports.insert(index, set_report(&step, Status::Interrupted, "not finished".to_owned()));
@@ -365,7 +365,7 @@ async fn ship(
             // Nothing went over the network and the record stood already: it was only compared.
             if confirmed.sent_bytes() == 0 && step.action == Action::Ship(ShipReason::Compare) {
                 report.status = Status::Skipped;
-                report.why = "already stored with the same content (compared byte for byte)".to_owned();
+                report.why = String::from("already stored with the same content (compared byte for byte)");
             } else {
                 report.status = Status::Sent;
             }
@@ -435,14 +435,14 @@ const fn is_shipped(action: &Action) -> bool {
     }
 }
 
-fn planned(step: Step) -> SetReport {
+fn planned(step: &Step) -> SetReport {
     let status = match &step.action {
         Action::Ship(_) => Status::Planned,
         Action::Skip(_) => Status::Skipped,
         Action::Refuse(_) => Status::Refused,
     };
     let why = step.action.to_string();
-    set_report(&step, status, why)
+    set_report(step, status, why)
 }
 
 fn set_report(step: &Step, status: Status, why: String) -> SetReport {
@@ -466,7 +466,7 @@ fn log_step(step: &Step) {
     match &step.action {
         Action::Ship(_) => {}
         Action::Skip(reason) => {
-            tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {}", step.id, Action::Skip(reason.clone()));
+            tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
         Action::Refuse(reason) => {
             tracing::error!(bytes = step.set.bytes(), "[REFUSED] {}: {reason}; {}", step.id, reason.advice());

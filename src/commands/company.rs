@@ -1,5 +1,6 @@
 //! The demo's company: a source tree with what such a server has, and what it should not send.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,8 @@ impl Company {
     /// The tree for people, a line each.
     #[must_use]
     pub(super) fn tree(&self) -> String {
-        self.lines.iter().map(|line| format!("  {line}\n")).collect()
+        let lines: Vec<String> = self.lines.iter().map(|line| format!("  {line}")).collect();
+        lines.join("\n")
     }
 
     fn set(&mut self, rel: &str, size: usize) -> anyhow::Result<()> {
@@ -131,7 +133,7 @@ fn write(path: &Path, size: usize) -> anyhow::Result<()> {
         file(&path.join("0b3v1k2m_1_1"), noise(&name, size / 3))?;
         return file(&path.join("c-1234567890-control"), noise(&name, size / 9));
     }
-    if name.ends_with(".sql") {
+    if path.extension().is_some_and(|ending| ending == "sql") {
         return file(path, sql(&name, size));
     }
     file(path, noise(&name, size))
@@ -145,7 +147,8 @@ fn sql(name: &str, size: usize) -> Vec<u8> {
     let mut row = 0_u64;
     while text.len() < size {
         row += 1;
-        text.push_str(&format!("INSERT INTO `orders` VALUES ({row},'item {}');\n", row * 7919 % 10_007));
+        let _infallible =
+            writeln!(text, "INSERT INTO `orders` VALUES ({row},'item {}');", row * 7919 % 10_007);
     }
     text.push_str("\n-- Dump completed on 2025-08-18  1:00:03\n");
     text.into_bytes()

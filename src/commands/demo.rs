@@ -163,11 +163,12 @@ async fn tell(stage: &Stage, company: &Company) -> anyhow::Result<()> {
     say("\n# A second run sends nothing again:")?;
     stage.run(&["all"], ExitCode::Done).await?;
     let listed = stage.json(&["list", "--json"]).await?;
-    let keys: Vec<String> = listed["sets"]
-        .as_array()
+    let keys: Vec<String> = listed
+        .get("sets")
+        .and_then(serde_json::Value::as_array)
         .context("`list --json` printed no sets")?
         .iter()
-        .filter_map(|set| set["key"].as_str().map(str::to_owned))
+        .filter_map(|set| set.get("key")?.as_str().map(str::to_owned))
         .collect();
     ensure!(
         keys.len() == company.expected().len(),

@@ -116,7 +116,7 @@ impl Session {
         let run = Run::new(config, request, signals.token(), self.lines.clone());
         let ended = run.execute().await;
         let code = match &ended {
-            Ok(report) => self.tell_run(report, args.json, &signals)?,
+            Ok(report) => Self::tell_run(report, args.json, &signals)?,
             Err(failure) => {
                 tracing::error!("{:#}", failure.error);
                 signals.exit_code().unwrap_or(failure.code)
@@ -140,7 +140,7 @@ impl Session {
         Ok(code)
     }
 
-    fn tell_run(&self, report: &RunReport, json: bool, signals: &Signals) -> Result<ExitCode, Failure> {
+    fn tell_run(report: &RunReport, json: bool, signals: &Signals) -> Result<ExitCode, Failure> {
         if json {
             ui::result(&json_text(report)?).map_err(anyhow::Error::from)?;
         } else if !report.sets.is_empty() {

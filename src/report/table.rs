@@ -1,5 +1,7 @@
 //! Tables for people.
 
+use std::fmt::Write as _;
+
 use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -62,10 +64,10 @@ pub fn plan_text(report: &RunReport) -> String {
         text.push_str("\nPassed over:\n");
     }
     for passed in told {
-        text.push_str(&format!("  {}: {}\n", passed.path, passed.why));
+        let _infallible = writeln!(text, "  {}: {}", passed.path, passed.why);
     }
     if !other_days.is_empty() {
-        text.push_str(&format!("\n{} backups of other days (named with --json)\n", other_days.len()));
+        let _infallible = writeln!(text, "\n{} backups of other days (named with --json)", other_days.len());
     }
     text
 }

@@ -146,14 +146,13 @@ impl Place {
     pub fn finish(self) -> Result<PathBuf, PlaceError> {
         match renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
             Ok(()) => {}
-            Err(Errno::EXIST) => self.finish_over()?,
             // Some network file systems know no such rename.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
                 if self.target.symlink_metadata().is_err() =>
             {
                 fs::rename(&self.partial, &self.target).map_err(io_error("rename to", &self.target))?;
             }
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.finish_over()?,
+            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.finish_over()?,
             Err(error) => return Err(io_error("rename to", &self.target)(error.into())),
         }
         sync_dir(&self.dir)?;

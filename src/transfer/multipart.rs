@@ -169,11 +169,10 @@ impl FileJob {
         }
         match self.existing(ours).await {
             Ok(Some(same)) => Ok(same),
-            Ok(None) => Err(error.into()),
             Err(FileError::NotCompared { key }) if error.kind == ErrorKind::Precondition => {
                 Err(FileError::NotCompared { key })
             }
-            Err(FileError::NotCompared { .. }) => Err(error.into()),
+            Ok(None) | Err(FileError::NotCompared { .. }) => Err(error.into()),
             Err(other) => Err(other),
         }
     }

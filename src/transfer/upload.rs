@@ -101,7 +101,7 @@ impl Uploader {
     /// The first failure; nothing of the set counts as stored then.
     pub async fn ship(&self, order: Order) -> Result<ConfirmedSet, ShipError> {
         let begun = Instant::now();
-        let mut tasks: JoinSet<(Result<(StoredFile, u64), FileError>, u32)> = JoinSet::new();
+        let mut tasks: JoinSet<Ended> = JoinSet::new();
         let mut outcome = Outcome::default();
         for file in &order.set.files {
             while let Some(finished) = tasks.try_join_next() {
@@ -138,7 +138,7 @@ impl Uploader {
         &self,
         id: &SetId,
         file: &SourceFile,
-        tasks: &mut JoinSet<(Result<(StoredFile, u64), FileError>, u32)>,
+        tasks: &mut JoinSet<Ended>,
     ) -> Result<(), FileError> {
         let shared = &self.shared;
         let cancel = shared.settings.cancel.clone();
@@ -165,7 +165,7 @@ impl Uploader {
         };
         tasks.spawn(async move {
             let result = job.run(way, &cancel).await;
-            (result, job.retried())
+            Ended { result, retries: job.retried() }
         });
         Ok(())
     }
@@ -178,6 +178,13 @@ enum Way {
     Large(tokio::sync::OwnedSemaphorePermit),
 }
 
+/// How one file ended: its record with the bytes that went over the network, or why not.
+#[derive(Debug)]
+struct Ended {
+    result: Result<(StoredFile, u64), FileError>,
+    retries: u32,
+}
+
 #[derive(Debug, Default)]
 struct Outcome {
     files: Vec<StoredFile>,
@@ -187,17 +194,14 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn take(
-        &mut self,
-        finished: Result<(Result<(StoredFile, u64), FileError>, u32), tokio::task::JoinError>,
-    ) {
+    fn take(&mut self, finished: Result<Ended, tokio::task::JoinError>) {
         match finished {
-            Ok((Ok((file, bytes)), retries)) => {
+            Ok(Ended { result: Ok((file, bytes)), retries }) => {
                 self.files.push(file);
                 self.bytes += bytes;
                 self.retries += retries;
             }
-            Ok((Err(error), retries)) => {
+            Ok(Ended { result: Err(error), retries }) => {
                 self.errors.push(error);
                 self.retries += retries;
             }
