@@ -169,6 +169,9 @@ pub struct RestoreArgs {
     /// Write one file to standard output, for a pipe
     #[arg(long)]
     pub stdout: bool,
+    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
 }
 
 /// Which sets are listed.
@@ -196,6 +199,9 @@ pub struct ListArgs {
     /// Print one JSON document instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
 }
 
 /// The set that is shown.
@@ -208,6 +214,9 @@ pub struct ShowArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
+    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
 }
 
 /// What is done with the configuration.

@@ -45,22 +45,23 @@ struct Session {
 
 impl Session {
     async fn dispatch(&self, cli: Cli) -> Result<ExitCode, Failure> {
-        let load = || Config::load(cli.global.config.as_deref()).map_err(Failure::usage);
+        let path = cli.global.config;
+        let load = |host: Option<&str>| Config::load(path.as_deref(), host).map_err(Failure::usage);
         match cli.command {
-            None => self.backup(&load()?, &cli.backup).await,
-            Some(Command::Restore(args)) => self.restore(&load()?, args).await,
+            None => self.backup(&load(None)?, &cli.backup).await,
+            Some(Command::Restore(args)) => self.restore(&load(args.host.as_deref())?, args).await,
             Some(Command::List(args)) => {
-                let config = load()?;
+                let config = load(args.host.as_deref())?;
                 let _log = self.terminal_log();
                 list::list(&config, &query(args)).await
             }
             Some(Command::Show(args)) => {
-                let config = load()?;
+                let config = load(args.host.as_deref())?;
                 let _log = self.terminal_log();
                 show::show(&config, &args.key, args.json).await
             }
             Some(Command::Config(ConfigCommand::Check)) => {
-                let config = load()?;
+                let config = load(None)?;
                 written(config_check::config_check(
                     &config,
                     &mut io::stdout().lock(),

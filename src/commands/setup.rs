@@ -34,13 +34,9 @@ impl From<anyhow::Error> for Failure {
 impl From<BucketError> for Failure {
     fn from(error: BucketError) -> Self {
         let code = if error.is_no_bucket() { ExitCode::NoBucket } else { ExitCode::Failed };
-        let advice = error.advice();
-        Self { code, error: anyhow::Error::new(error).context(advice_first(advice)) }
+        let text = format!("{error}; {}", error.advice());
+        Self { code, error: anyhow::Error::msg(text) }
     }
-}
-
-fn advice_first(advice: &'static str) -> String {
-    format!("the bucket did not do what was asked ({advice})")
 }
 
 /// The bucket as configured, and its catalog.

@@ -43,13 +43,6 @@ pub(super) fn locate(explicit: Option<&Path>, variable: Option<OsString>) -> (Pa
     }
 }
 
-/// This host's name up to its first dot.
-pub(super) fn short_hostname() -> String {
-    let uname = rustix::system::uname();
-    let name = uname.nodename().to_string_lossy();
-    name.split('.').next().unwrap_or_default().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

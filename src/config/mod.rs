@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::calendar::CategoryRules;
-use crate::engines::Excludes;
 use crate::model::{Category, Engine};
+use crate::source::{self, Excludes};
 
 pub use error::{ConfigError, Problem};
 pub use locate::{DEFAULT_PATH, ENV_VAR, Origin};
@@ -49,7 +49,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] where there is none, it cannot be read, or anything in it is wrong.
-    pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
+    pub fn load(explicit: Option<&Path>, host: Option<&str>) -> Result<Self, ConfigError> {
         let (path, origin) = locate::locate(explicit, std::env::var_os(ENV_VAR));
         match std::fs::read(&path) {
             Ok(bytes) => {
@@ -57,7 +57,7 @@ impl Config {
                     let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
                     ConfigError::Unreadable { path: path.clone(), source }
                 })?;
-                Self::parse(&text, &path, &locate::short_hostname())
+                Self::parse(&text, &path, &host.map_or_else(source::host_name, str::to_owned))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ConfigError::NotFound { path, origin })

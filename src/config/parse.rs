@@ -15,8 +15,8 @@ use super::values::MIB;
 use super::{Backup, ChecksumChoice, Config, Log, LogFormat, S3, Source, Sse, State};
 use super::{names, secrets, values};
 use crate::calendar::CategoryRules;
-use crate::engines::Excludes;
 use crate::model::{Category, Engine};
+use crate::source::Excludes;
 
 pub(super) const SECTIONS: [&str; 7] = ["oracle", "mysql", "mssql", "s3", "log", "state", "backup"];
 

@@ -304,7 +304,7 @@ fn certificate_bundle_has_to_hold_a_certificate() {
 fn missing_file_names_the_three_places() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("none.toml");
-    let error = Config::load(Some(&path)).unwrap_err();
+    let error = Config::load(Some(&path), None).unwrap_err();
     assert!(matches!(&error, ConfigError::NotFound { origin: Origin::Option, .. }), "{error:?}");
     let text = error.to_string();
     for part in
@@ -312,11 +312,11 @@ fn missing_file_names_the_three_places() {
     {
         assert!(text.contains(part), "{text}");
     }
-    assert!(matches!(Config::load(Some(dir.path())), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(Config::load(Some(dir.path()), None), Err(ConfigError::Unreadable { .. })));
     std::fs::write(&path, b"\xff\xfe").unwrap();
-    assert!(matches!(Config::load(Some(&path)), Err(ConfigError::Unreadable { .. })));
+    assert!(matches!(Config::load(Some(&path), None), Err(ConfigError::Unreadable { .. })));
     std::fs::write(&path, LEAST).unwrap();
-    assert_eq!(Config::load(Some(&path)).unwrap().path, path);
+    assert_eq!(Config::load(Some(&path), None).unwrap().path, path);
 }
 
 /// The example with its commented options switched on; those without a default on request.
