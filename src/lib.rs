@@ -1,5 +1,55 @@
 //! dbbackup ships last night's database backups to S3, proves that they arrived whole, and brings
 //! them back.
+//!
+//! ```text
+//! config.toml + command line
+//!       │
+//!       ▼
+//!    config ──► engines::discover ──► BackupSet…            walk, date in the name, exclusions
+//!                                        │
+//!               catalog (the bucket) ────┤
+//!                                        ▼
+//!                               plan: Ship | Skip | Refuse   pure; --dry-run prints it
+//!                                        │
+//!                                        ▼
+//!                    transfer: one read → checksum → parts → bucket
+//!                                        │   S3 confirms the whole object
+//!                                        ▼
+//!                      catalog::commit(ConfirmedSet)         create-only, last
+//!                                        │
+//!                                        ▼
+//!                    report ──► log, table, run record, exit code
+//! ```
+//!
+//! Restore runs the other way: locate, look at the place, ranged download into `NAME.partial`,
+//! checksum, fsync, rename.
+//!
+//! What must stay true, in this order: a backup called good restores; nothing is lost or overwritten;
+//! silence is never failure.
+//!
+//! Each module is a noun or a stage, and uses only those further down:
+//!
+//! | module | owns |
+//! | --- | --- |
+//! | [`cli`] | what can be asked for |
+//! | [`commands`] | one verb a file, and the exit code |
+//! | [`restore`] | what is meant, and the place where it goes |
+//! | [`report`] | what a run did, as a record and as tables |
+//! | [`plan`] | what happens to each set, and why; pure |
+//! | [`catalog`] | manifests, proofs and run records in the bucket |
+//! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
+//! | [`retry`] | attempts and pauses |
+//! | [`bucket`] | the AWS SDK, and nobody else does |
+//! | [`manifest`] | the record of one stored set |
+//! | [`engines`] | which files are a backup set, one engine a file |
+//! | [`config`] | TOML to a checked [`config::Config`] |
+//! | [`source`] | this machine's files, through one handle |
+//! | [`lock`], [`log`], [`ui`] | one run at a time; what is written down; what is shown |
+//! | [`calendar`], [`checksum`], [`model`] | dates and categories, S3's checksums, the words as types |
+//! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
+//!
+//! A new engine is one file in `engines`; a new verb is one file in `commands` and one arm in its
+//! dispatch.
 
 pub mod bucket;
 pub mod calendar;

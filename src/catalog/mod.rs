@@ -84,6 +84,9 @@ pub enum CommitError {
     /// Another record stands there and speaks of other content.
     #[error("another manifest of {0} speaks of other content; look at it with `dbbackup show {0}`")]
     Other(SetId),
+    /// Another record stands there, and this identity may not read it.
+    #[error("a manifest of {0} is present but not compared: this identity may not read it")]
+    NotCompared(SetId),
     /// The bucket did not take it.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -274,9 +277,8 @@ impl Catalog {
                     self.local.write(&key, &there.to_json()?);
                     return Ok(*there);
                 }
-                Known::Stored(_) | Known::Absent | Known::Unknown => {
-                    return Err(CommitError::Other(manifest.id));
-                }
+                Known::Stored(_) => return Err(CommitError::Other(manifest.id)),
+                Known::Absent | Known::Unknown => return Err(CommitError::NotCompared(manifest.id)),
             },
             Err(error) => return Err(error.into()),
         }

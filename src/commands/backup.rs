@@ -15,10 +15,10 @@ use crate::calendar;
 use crate::catalog::{CommitError, Stamp};
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError, Why};
-use crate::model::{DateRange, Engine, ExitCode, Finding, Severity, Target};
+use crate::model::{DateRange, Engine, ExitCode, Finding, SetKind, Severity, Target};
 use crate::plan::{self, Action, ShipReason, Step};
 use crate::report::{self, PassedReport, RunReport, SetReport, Status};
-use crate::transfer::{Events, FileError, Order, Pool, Settings, ShipError, Uploader};
+use crate::transfer::{ConfirmedSet, Events, FileError, Order, Pool, Settings, ShipError, Uploader};
 use crate::ui;
 
 /// Sets under way at once; their files share one pool.
@@ -224,8 +224,9 @@ impl<'c> Run<'c> {
                 why: calendar::why_category(step.set.date, &self.config.backup.categories),
             };
             let overwrite = self.request.overwrite;
+            let source = self.config.sources.get(&step.id.engine).cloned();
             tasks.spawn(async move {
-                let (report, error) = ship(&uploader, &site, step, stamp, overwrite).await;
+                let (report, error) = ship(&uploader, &site, step, stamp, overwrite, source).await;
                 (index, report, error)
             });
         }
@@ -348,6 +349,7 @@ async fn ship(
     step: Step,
     stamp: Stamp,
     overwrite: Overwrite,
+    source: Option<Source>,
 ) -> (SetReport, Option<BucketError>) {
     let mut report = set_report(&step, Status::Failed, String::new());
     let begun = Instant::now();
@@ -358,6 +360,15 @@ async fn ship(
         Err(error) => return failed(report, error),
     };
     report.retries = confirmed.files().iter().map(|file| file.retries).sum();
+    if let Some(why) = has_other_files_now(&confirmed, source).await {
+        tracing::error!(
+            "[REFUSED] {}: {why}; run it again when the database has finished writing it",
+            report.key
+        );
+        report.status = Status::Refused;
+        report.why = why;
+        return (report, None);
+    }
     match site.catalog.commit(&confirmed, stamp, overwrite).await {
         Ok(manifest) => {
             report.proof = Some(manifest.proof());
@@ -385,10 +396,39 @@ async fn ship(
             report.why = format!("its data is in the bucket but not its manifest: {error}");
             let cause = match error {
                 CommitError::Bucket(error) => Some(error),
-                CommitError::Other(_) | CommitError::Key(_) | CommitError::Json(_) => None,
+                CommitError::Other(_)
+                | CommitError::NotCompared(_)
+                | CommitError::Key(_)
+                | CommitError::Json(_) => None,
             };
             (report, cause)
         }
+    }
+}
+
+/// A folder may have got more files while those that were found were sent: then it was not finished,
+/// and what was sent is no backup. Looks once more, the way it was found.
+async fn has_other_files_now(confirmed: &ConfirmedSet, source: Option<Source>) -> Option<String> {
+    let set = confirmed.set();
+    let (SetKind::Folder, Some(source)) = (set.kind, source) else {
+        return None;
+    };
+    let (engine, day, path) = (set.engine, DateRange::one(set.date), set.path.clone());
+    let looked = tokio::task::spawn_blocking(move || engines::discover(engine, &source, day)).await;
+    let names = |set: &BackupSet| set.files.iter().map(|file| file.rel.clone()).collect::<Vec<_>>();
+    let now = match looked {
+        Ok(Ok(discovery)) => discovery.sets.into_iter().find(|set| set.path == path),
+        Ok(Err(error)) => return Some(format!("the folder cannot be looked at again: {error}")),
+        Err(error) => return Some(format!("the folder cannot be looked at again: {error}")),
+    };
+    match now {
+        Some(now) if names(&now) == names(set) && now.troubles.is_empty() => None,
+        Some(now) => Some(format!(
+            "the folder has {} files now and had {} when it was found: it is still being written",
+            now.files.len(),
+            set.files.len()
+        )),
+        None => Some("the folder is gone or has no file any more".to_owned()),
     }
 }
 
