@@ -166,6 +166,9 @@ pub struct RestoreArgs {
     /// Overwrite files that are there
     #[arg(long, conflicts_with = "stdout")]
     pub force: bool,
+    /// Also take objects without a manifest: sent by another program, or not completely
+    #[arg(long, conflicts_with = "latest")]
+    pub unproven: bool,
     /// Write one file to standard output, for a pipe
     #[arg(long)]
     pub stdout: bool,

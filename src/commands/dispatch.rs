@@ -164,7 +164,7 @@ impl Session {
     async fn restore(&self, config: &Config, args: RestoreArgs) -> Result<ExitCode, Failure> {
         let today = calendar::today();
         let what = match (args.key, args.latest) {
-            (Some(key), _) => restore::What::Key(key),
+            (Some(key), _) => restore::What::Key { key, unproven: args.unproven },
             (None, Some(selector)) => {
                 restore::What::Latest(selector, args.date.map(|day| day.resolve(today)))
             }

@@ -26,7 +26,12 @@ const FILES_AT_ONCE: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) enum What {
     /// By key, full key or URI.
-    Key(String),
+    Key {
+        /// As typed.
+        key: String,
+        /// Whether objects without a manifest are wanted too.
+        unproven: bool,
+    },
     /// The newest of an engine or app, or that of a date.
     Latest(Selector, Option<BackupDate>),
 }
@@ -118,7 +123,17 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
         LocateError::Nothing(_) | LocateError::NoSet(_) => Failure::from(anyhow::Error::new(error)),
     };
     match what {
-        What::Key(text) => locate(text, &site.catalog, &site.bucket).await.map_err(failure),
+        What::Key { key, unproven } => {
+            let located = locate(key, &site.catalog, &site.bucket).await.map_err(failure)?;
+            match &located {
+                Located::Loose { objects, .. } if !unproven => Err(Failure::from(anyhow::anyhow!(
+                    "{key} has {} objects in the bucket and no manifest: they were sent by another program, or not \
+                     completely; --unproven restores them all the same, and nothing vouches for them",
+                    objects.len()
+                ))),
+                _ => Ok(located),
+            }
+        }
         What::Latest(selector, date) => {
             let loaded = site.catalog.load(&selector.scope()).await?;
             // A record that cannot be read may be the newest: that must not pass in silence.

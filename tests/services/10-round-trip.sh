@@ -111,7 +111,7 @@ same "S3's checksum of the whole dump is the one the AWS runtime computes" \
 check 'the dump went in parts' grep -q -- '-[0-9]*"$' <<<"$(aws s3api head-object --bucket "$bucket" --key "$dump_key" --query ETag --output text)"
 
 "$BIN" list --json >"$WORK/list.json"
-same 'list names every set, stored' "$(sed 's/$/ stored/' <<<"$expected_sets")" "$(tool sets <"$WORK/list.json" | awk -F '\t' '{ print $1 " " $6 }')"
+same 'list names every set, stored' "$(sed 's/$/ stored/' <<<"$expected_sets")" "$(tool sets <"$WORK/list.json" | sort | awk -F '\t' '{ print $1 " " $6 }')"
 same 'list counts files and bytes' \
     "2025-08-18 folder 4 $(find "$src/oracle/hr" -type f -printf '%s\n' | awk '{ n += $1 } END { print n }')" \
     "$(tool sets <"$WORK/list.json" | awk -F '\t' '/^oracle\/hr/ { print $2, $3, $4, $5 }')"

@@ -24,7 +24,7 @@ killed_during() {
     if [ "$code" -eq 137 ]; then pass "$4"; else fail "$4" "exit $code" "$(tail -n 20 "$WORK/err")"; fi
 }
 
-sets() { "$BIN" list --json | tool sets | cut -f1; }
+sets() { "$BIN" list --json | tool sets | cut -f1 | sort; }
 
 file=mysql/shop/weekly/shop_20250818.sql
 sql_file "$src/mysql/shop/shop_20250818.sql" 300
