@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +23,8 @@ use tokio::net::TcpStream;
 use super::op::{Call, Op, percent_encoded as url_encoded};
 use super::wire::Counts;
 
-/// The entity tag of everything.
-const ETAG: HeaderValue = HeaderValue::from_static("\"d41d8cd98f00b204e9800998ecf8427e\"");
+/// The entity tag of everything: of the multipart form, which no client takes for an MD5.
+const ETAG: HeaderValue = HeaderValue::from_static("\"00000000000000000000000000000000-1\"");
 /// When everything was modified.
 const MODIFIED: &str = "2025-08-18T01:00:00.000Z";
 /// The largest `.json` that is kept.
@@ -34,13 +35,20 @@ struct Object {
     size: u64,
     content: Option<Bytes>,
     sums: Vec<(HeaderName, HeaderValue)>,
+    metadata: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Default)]
+struct Upload {
+    /// Sizes of parts by number.
+    parts: BTreeMap<u32, u64>,
+    metadata: Vec<(HeaderName, HeaderValue)>,
 }
 
 pub(super) struct Discard {
     /// By `bucket/key`.
     objects: Mutex<BTreeMap<String, Object>>,
-    /// Sizes of parts, by upload id and number.
-    uploads: Mutex<HashMap<String, BTreeMap<u32, u64>>>,
+    uploads: Mutex<HashMap<String, Upload>>,
     next_upload: AtomicU64,
     counts: Arc<Counts>,
 }
@@ -56,9 +64,9 @@ pub(super) async fn serve(discard: Arc<Discard>, stream: TcpStream) {
 
 impl Discard {
     pub(super) fn new(objects: &BTreeMap<String, u64>, counts: Arc<Counts>) -> Self {
-        let known = objects
-            .iter()
-            .map(|(path, size)| (path.clone(), Object { size: *size, content: None, sums: Vec::new() }));
+        let known = objects.iter().map(|(path, size)| {
+            (path.clone(), Object { size: *size, content: None, sums: Vec::new(), metadata: Vec::new() })
+        });
         Self {
             objects: Mutex::new(known.collect()),
             uploads: Mutex::default(),
@@ -71,7 +79,7 @@ impl Discard {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn uploads(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<u32, u64>>> {
+    fn uploads(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,10 +87,10 @@ impl Discard {
         let (parts, body) = request.into_parts();
         let call = Call::of(&parts);
         self.counts.add(call.op);
-        let keeps = call.op == Op::PutObject && call.key.ends_with(".json");
-        let (size, content) = match take(body, keeps).await {
-            Ok(taken) => taken,
-            Err(_) => return error(StatusCode::BAD_REQUEST, "IncompleteBody"),
+        let record = std::path::Path::new(&call.key).extension().is_some_and(|extension| extension == "json");
+        let keeps = call.op == Op::PutObject && record;
+        let Ok((size, content)) = take(body, keeps).await else {
+            return error(StatusCode::BAD_REQUEST, "IncompleteBody");
         };
         // The wire form of a signed stream is longer than what it carries.
         let decoded = parts
@@ -92,7 +100,7 @@ impl Discard {
         let size = decoded.unwrap_or(size);
         let mut response = match call.op {
             Op::PutObject => self.put(&call, &parts.headers, size, content),
-            Op::CreateMultipartUpload => self.begin(&call),
+            Op::CreateMultipartUpload => self.begin(&call, &parts.headers),
             Op::UploadPart => self.put_part(&call, size),
             Op::CompleteMultipartUpload => self.complete(&call, &parts.headers),
             Op::GetObject | Op::HeadObject => self.read(&call, &parts.method, &parts.headers),
@@ -130,13 +138,17 @@ impl Discard {
         if headers.contains_key("if-none-match") && objects.contains_key(&call.path()) {
             return error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
         }
-        objects.insert(call.path(), Object { size, content, sums: sums(headers).collect() });
+        objects.insert(
+            call.path(),
+            Object { size, content, sums: sums(headers).collect(), metadata: metadata(headers) },
+        );
         tagged(status(StatusCode::OK))
     }
 
-    fn begin(&self, call: &Call) -> Response<Content> {
+    fn begin(&self, call: &Call, headers: &HeaderMap) -> Response<Content> {
         let id = format!("upload-{}", self.next_upload.fetch_add(1, Ordering::Relaxed));
-        self.uploads().insert(id.clone(), BTreeMap::new());
+        let upload = Upload { metadata: metadata(headers), ..Upload::default() };
+        self.uploads().insert(id.clone(), upload);
         xml(&format!(
             "<InitiateMultipartUploadResult><Bucket>{}</Bucket><Key>{}</Key><UploadId>{id}</UploadId></InitiateMultipartUploadResult>",
             escaped(&call.bucket),
@@ -147,10 +159,10 @@ impl Discard {
     fn put_part(&self, call: &Call, size: u64) -> Response<Content> {
         let number = call.query("partNumber").and_then(|number| number.parse().ok()).unwrap_or_default();
         let mut uploads = self.uploads();
-        let Some(parts) = call.query("uploadId").and_then(|id| uploads.get_mut(id)) else {
+        let Some(upload) = call.query("uploadId").and_then(|id| uploads.get_mut(id)) else {
             return error(StatusCode::NOT_FOUND, "NoSuchUpload");
         };
-        parts.insert(number, size);
+        upload.parts.insert(number, size);
         tagged(status(StatusCode::OK))
     }
 
@@ -159,7 +171,7 @@ impl Discard {
         if headers.contains_key("if-none-match") && objects.contains_key(&call.path()) {
             return error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
         }
-        let Some(parts) = call.query("uploadId").and_then(|id| self.uploads().remove(id)) else {
+        let Some(upload) = call.query("uploadId").and_then(|id| self.uploads().remove(id)) else {
             return error(StatusCode::NOT_FOUND, "NoSuchUpload");
         };
         let told = sums(headers)
@@ -172,14 +184,16 @@ impl Discard {
                 Some(format!("<{name}>{}</{name}>", escaped(&value)))
             })
             .collect::<String>();
-        let size = parts.values().sum();
-        objects.insert(call.path(), Object { size, content: None, sums: sums(headers).collect() });
+        let size = upload.parts.values().sum();
+        objects.insert(
+            call.path(),
+            Object { size, content: None, sums: sums(headers).collect(), metadata: upload.metadata },
+        );
         xml(&format!(
             "<CompleteMultipartUploadResult><Location>/{path}</Location><Bucket>{}</Bucket><Key>{}</Key>\
-             <ETag>&quot;d41d8cd98f00b204e9800998ecf8427e-{}&quot;</ETag>{told}</CompleteMultipartUploadResult>",
+             <ETag>&quot;00000000000000000000000000000000-1&quot;</ETag>{told}</CompleteMultipartUploadResult>",
             escaped(&call.bucket),
             escaped(&call.key),
-            parts.len(),
             path = escaped(&call.path()),
         ))
     }
@@ -206,6 +220,7 @@ impl Discard {
         out.insert("content-length", HeaderValue::from(to - from));
         out.insert("accept-ranges", HeaderValue::from_static("bytes"));
         out.insert("last-modified", HeaderValue::from_static("Mon, 18 Aug 2025 01:00:00 GMT"));
+        out.extend(object.metadata.iter().cloned());
         if range.is_some() {
             if let Ok(value) =
                 HeaderValue::from_str(&format!("bytes {from}-{}/{}", to.saturating_sub(1), object.size))
@@ -236,11 +251,13 @@ impl Discard {
         let (mut count, mut last) = (0, String::new());
         for (key, object) in found.by_ref().take(1000) {
             let told = if encodes { url_encoded(key) } else { escaped(key) };
-            contents.push_str(&format!(
-                "<Contents><Key>{told}</Key><LastModified>{MODIFIED}</LastModified><ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag>\
+            // Writing to a string cannot fail.
+            let _ = write!(
+                contents,
+                "<Contents><Key>{told}</Key><LastModified>{MODIFIED}</LastModified><ETag>&quot;00000000000000000000000000000000-1&quot;</ETag>\
                  <Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>",
                 object.size
-            ));
+            );
             count += 1;
             key.clone_into(&mut last);
         }
@@ -286,6 +303,12 @@ fn sums(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> 
             name.as_str().starts_with("x-amz-checksum-") && !name.as_str().ends_with("-algorithm")
         })
         .map(|(name, value)| (name.clone(), value.clone()))
+}
+
+/// User metadata, where some clients keep hashes of their own.
+fn metadata(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let theirs = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz-meta-"));
+    theirs.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The offsets that a range header asks for.

@@ -17,7 +17,10 @@ pub(super) fn get(
 ) -> Reply<GetObjectAttributesOutput> {
     let (hits, input) = (hits(request), &request.input);
     let version = store.find(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
+    // Clients send one header for each, or all in one.
+    let asked: Vec<&str> =
+        input.object_attributes.iter().flat_map(|names| names.as_str().split(',')).map(str::trim).collect();
+    let wants = |name: &str| asked.contains(&name);
     let checksum = || {
         let mut checksum = Checksum {
             checksum_type: Some(ChecksumType::from_static(version.coverage.name())),

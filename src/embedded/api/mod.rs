@@ -75,6 +75,7 @@ impl S3Access for Policy {
 
 type Reply<T> = S3Result<S3Response<T>>;
 
+#[expect(clippy::unnecessary_wraps, reason = "what every operation ends in")]
 fn reply<T>(output: T) -> Reply<T> {
     Ok(S3Response::new(output))
 }
@@ -97,10 +98,7 @@ impl S3 for Api {
 
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> Reply<CreateBucketOutput> {
         self.store.create_bucket(&request.input.bucket, Versioning::Never)?;
-        reply(CreateBucketOutput {
-            location: Some(format!("/{}", request.input.bucket)),
-            ..CreateBucketOutput::default()
-        })
+        reply(CreateBucketOutput { location: Some(format!("/{}", request.input.bucket)) })
     }
 
     async fn delete_bucket(&self, request: S3Request<DeleteBucketInput>) -> Reply<DeleteBucketOutput> {

@@ -96,15 +96,15 @@ impl Store {
         let tmp = root.join("tmp");
         match fs::remove_dir_all(&tmp) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(about(error, "remove", &tmp));
+                return Err(about(&error, "remove", &tmp));
             }
             _ => {}
         }
-        fs::create_dir_all(&tmp).map_err(|error| about(error, "make", &tmp))?;
+        fs::create_dir_all(&tmp).map_err(|error| about(&error, "make", &tmp))?;
         let mut state = State::default();
         let mut seq = 0;
         let buckets = root.join("buckets");
-        fs::create_dir_all(&buckets).map_err(|error| about(error, "make", &buckets))?;
+        fs::create_dir_all(&buckets).map_err(|error| about(&error, "make", &buckets))?;
         for dir in entries(&buckets)? {
             let record: BucketRecord = read_json(&dir.join("bucket.json"))?;
             let mut bucket = Bucket { record, objects: BTreeMap::new(), uploads: BTreeMap::new() };
@@ -229,19 +229,19 @@ fn internal(error: io::Error) -> S3Error {
     S3Error::with_source(S3ErrorCode::InternalError, Box::new(error))
 }
 
-fn about(error: io::Error, verb: &str, path: &Path) -> io::Error {
+fn about(error: &io::Error, verb: &str, path: &Path) -> io::Error {
     io::Error::new(error.kind(), format!("{verb} {}: {error}", path.display()))
 }
 
 fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let list = fs::read_dir(dir).map_err(|error| about(error, "read directory", dir))?;
+    let list = fs::read_dir(dir).map_err(|error| about(&error, "read directory", dir))?;
     list.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
-    let text = fs::read(path).map_err(|error| about(error, "read", path))?;
+    let text = fs::read(path).map_err(|error| about(&error, "read", path))?;
     serde_json::from_slice(&text)
-        .map_err(|error| about(io::Error::new(io::ErrorKind::InvalidData, error), "read record", path))
+        .map_err(|error| about(&io::Error::new(io::ErrorKind::InvalidData, error), "read record", path))
 }
 
 fn records_in<T: DeserializeOwned>(dir: &Path) -> io::Result<Vec<T>> {
