@@ -172,7 +172,7 @@ pub struct RestoreArgs {
     /// Write one file to standard output, for a pipe
     #[arg(long)]
     pub stdout: bool,
-    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }
@@ -202,7 +202,7 @@ pub struct ListArgs {
     /// Print one JSON document instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }
@@ -217,7 +217,7 @@ pub struct ShowArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
-    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }

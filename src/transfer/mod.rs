@@ -19,7 +19,7 @@ mod upload;
 pub use confirmed::ConfirmedSet;
 pub use download::{Downloader, FetchError, Wanted};
 pub use error::{FileError, ShipError};
-pub use parts::{MAX_OBJECT, MAX_PARTS, MIN_PART, PartPlan, SINGLE_PUT_MAX};
+pub use parts::{MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, PartPlan, SINGLE_PUT_MAX, TooLarge};
 pub use pool::Pool;
 pub use progress::{Event, Events, FileProgress};
 pub use upload::{Order, Settings, Uploader};

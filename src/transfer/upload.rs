@@ -314,7 +314,7 @@ impl FileJob {
             seconds = format!("{seconds:.2}"),
             rate = super::rate(sent.bytes, seconds),
             "[SENT] {path} ({})",
-            ByteSize(size)
+            ByteSize(size).display().si()
         );
     }
 
