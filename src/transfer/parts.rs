@@ -10,7 +10,7 @@ pub const MAX_PARTS: u64 = 10_000;
 /// Bytes of a part that is not the last, at least.
 pub const MIN_PART: u64 = 5 << 20;
 /// Bytes of a part at most.
-pub(super) const MAX_PART: u64 = 5 << 30;
+pub const MAX_PART: u64 = 5 << 30;
 /// Bytes of an object at most: 48.8 TiB.
 pub const MAX_OBJECT: u64 = MAX_PARTS * MAX_PART;
 
