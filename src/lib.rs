@@ -61,6 +61,7 @@ pub mod config;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod engines;
+pub mod formats;
 pub mod lock;
 pub mod log;
 pub mod manifest;
