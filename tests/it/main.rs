@@ -1,5 +1,15 @@
 //! Integration tests in one binary, so that the SDK links once.
 
+#![allow(unreachable_pub, reason = "one binary: nothing outside can reach it anyway")]
+
+mod backing_up;
+mod command_line;
 mod embedded;
 mod embedded_faults;
+mod every_call;
+mod interrupted;
+mod looking;
+mod restoring;
+mod sources;
 mod support;
+mod write_only;
