@@ -7,7 +7,17 @@
     clippy::panic,
     reason = "a test ends where something is not as it says"
 )]
+#![allow(unreachable_pub, reason = "one binary: nothing outside can reach it anyway")]
 
+mod backing_up;
+mod command_line;
 mod embedded;
 mod embedded_faults;
+mod every_call;
+mod interrupted;
+mod looking;
+mod restoring;
+mod sources;
 mod support;
+mod transfer_faults;
+mod write_only;
