@@ -64,16 +64,25 @@ def test_the_bucket_stack_makes_a_locked_down_bucket(aws):
     outputs, _ = create("bucket", BucketName="example-backup", VpcEndpointId="vpce-0a1b2c3d", AdministratorArn=ADMIN,
                         ObjectLockMode="GOVERNANCE", CategoryTags="yes")
     s3, name = aws.client("s3"), outputs["Bucket"]
-    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
-    assert all(s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"].values())
     rule, = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"] == {
         "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": outputs["KmsKeyArn"]}
-    # The emulator's CloudFormation does not set lifecycle, ownership and bucket policy: give it the
-    # template's own and let its S3 judge them.
+    # The emulator's CloudFormation passes over the rest: give its S3 the template's own.
     template = Template("bucket", attributes={"Bucket": name, "Bucket.Arn": f"arn:aws:s3:::{name}",
                                               "Key.Arn": outputs["KmsKeyArn"]},
-                        BucketName=name, VpcEndpointId="vpce-0a1b2c3d", AdministratorArn=ADMIN)
+                        BucketName=name, VpcEndpointId="vpce-0a1b2c3d", AdministratorArn=ADMIN,
+                        ObjectLockMode="GOVERNANCE", CategoryTags="yes")
+    bucket = template.resource("Bucket")
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] == {"Mode": "GOVERNANCE", "Days": 7}
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert rules["daily"]["ExpirationInDays"] == 7
+    assert rules["weekly"]["Transitions"][0]["StorageClass"] == "STANDARD_IA"
+    assert rules["monthly"]["Transitions"][0]["StorageClass"] == "GLACIER_IR"
+    assert "discard-incomplete-uploads" in rules
     policy = template.resource("BucketPolicy")["PolicyDocument"]
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
     assert json.loads(s3.get_bucket_policy(Bucket=name)["Policy"]) == policy
@@ -81,10 +90,10 @@ def test_the_bucket_stack_makes_a_locked_down_bucket(aws):
 
 
 def test_the_network_stack_lets_only_strong_tunnels_and_only_the_servers_in(aws):
-    outputs, resources = create("network", CustomerGatewayIp="203.0.113.10", OnPremisesCidr="10.20.0.0/24",
+    _, resources = create("network", CustomerGatewayIp="203.0.113.10", OnPremisesCidr="10.20.0.0/24",
                                 BucketName="example-backup")
     ec2 = aws.client("ec2")
-    endpoint, = ec2.describe_vpc_endpoints(VpcEndpointIds=[outputs["EndpointId"]])["VpcEndpoints"]
+    endpoint, = ec2.describe_vpc_endpoints(VpcEndpointIds=[resources["S3Endpoint"]])["VpcEndpoints"]
     assert endpoint["VpcEndpointType"] == "Interface" and endpoint["ServiceName"].endswith(".s3")
     assert len(endpoint["SubnetIds"]) == 2
     group, = ec2.describe_security_groups(GroupIds=[resources["EndpointSecurityGroup"]])["SecurityGroups"]
@@ -114,13 +123,16 @@ def test_the_endpoint_url_is_the_one_that_the_sdk_takes():
 
 
 def test_the_identities_stack_makes_a_group_for_each_job(aws):
-    """By access keys: the emulator has no Roles Anywhere."""
-    create("identities", Bucket="example-backup", Trust="AccessKeys")
+    """By access keys and without {hostname}: the emulator has no Roles Anywhere, and it takes a policy
+    variable that a parameter of Fn::Sub brings in for one of CloudFormation's, which AWS does not."""
+    settings = {"Bucket": "example-backup", "Trust": "AccessKeys", "Prefix": "backup",
+                "KmsKeyArn": f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"}
+    create("identities", **settings)
     iam = aws.client("iam")
     for role in ("uploader", "restorer", "auditor", "pruner"):
         attached, = iam.list_attached_group_policies(GroupName=f"dbbackup-{role}")["AttachedPolicies"]
         document = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId="v1")["PolicyVersion"]["Document"]
-        template = Template("identities", Bucket="example-backup", Trust="AccessKeys")
+        template = Template("identities", **settings)
         logical = "UploaderUserPolicy" if role == "uploader" else f"{role.title()}Policy"
         assert document == template.resource(logical)["PolicyDocument"]
         assert len(json.dumps(document)) < 6144  # IAM's limit
