@@ -15,6 +15,7 @@ fn in_mid_upload(end: Signal) -> (World, Output, Duration) {
     world.faults().add(Rule::new(Fault::Drip { bytes_per_second: 100_000 }).on(Op::UploadPart).after(1));
     let run = world.begin(&["all", "--date", WEEKLY]);
     world.wait_for(Op::UploadPart, 3);
+    world.wait_for_a_part();
     let begun = Instant::now();
     run.signal(end);
     let output = run.finish();
@@ -53,8 +54,11 @@ fn a_run_that_was_killed_leaves_nothing_listed_and_the_next_completes() {
     world.heal();
     let listed = world.run(&["list", "--json"]).exits(0).json();
     assert_eq!(listed["sets"], serde_json::json!([]));
-    world.backup().exits(0);
+    let sent = world.server.count(Op::UploadPart);
+    world.backup().exits(0).says("going on with an unfinished upload");
     assert_eq!(world.whole_manifests().len(), 1);
+    assert!(world.server.count(Op::UploadPart) - sent < 4, "a part that was there is not sent again");
+    assert_eq!(world.open_uploads(), 0);
 }
 
 #[test]
@@ -109,4 +113,55 @@ fn a_second_run_exits_4_and_says_who_holds_the_lock() {
     first.finish();
     // The kernel released it with the process: no stale file stops the next run.
     world.backup().exits(0);
+}
+
+#[test]
+fn a_dry_run_needs_no_lock() {
+    let world = World::new();
+    world.company();
+    world.faults().add(Rule::new(Fault::Drip { bytes_per_second: 100 }).on(Op::PutObject));
+    let first = world.begin(&["all", "--date", WEEKLY]);
+    world.wait_for(Op::PutObject, 1);
+    world.run(&["all", "--date", WEEKLY, "--dry-run"]).exits(0);
+    first.signal(Signal::KILL);
+}
+
+#[test]
+fn a_run_that_waits_for_its_first_answer_ends_at_once_on_a_signal() {
+    let world = World::new();
+    world.company();
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3600))).on(Op::ListObjectsV2));
+    let run = world.begin(&["all", "--date", WEEKLY]);
+    world.wait_for(Op::ListObjectsV2, 1);
+    let begun = Instant::now();
+    run.signal(Signal::TERM);
+    let output = run.finish().exits(143).says("interrupted before anything was sent");
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(output.stderr.lines().last().unwrap().ends_with("No backups were uploaded to S3."));
+}
+
+#[test]
+fn a_bucket_that_hangs_does_not_keep_an_interrupted_run() {
+    let world = World::new();
+    world.company();
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3600))).on(Op::PutObject));
+    let run = world.begin(&["all", "--date", WEEKLY]);
+    world.wait_for(Op::PutObject, 5);
+    let begun = Instant::now();
+    run.signal(Signal::TERM);
+    run.finish().exits(143).says("[INTERRUPTED]");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    world.heal();
+    assert!(world.whole_manifests().is_empty());
+    world.backup().exits(0);
+}
+
+#[test]
+fn a_request_without_an_answer_ends_at_the_attempt_timeout() {
+    let world = World::new();
+    world.company();
+    world.configure(|text| text.replace("path_style = true", "path_style = true\nattempt_timeout = \"1s\""));
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3600))).on(Op::PutObject).times(1));
+    world.backup().exits(0).says("[RETRY]");
+    assert_eq!(world.whole_manifests().len(), 3);
 }

@@ -130,7 +130,7 @@ fn too_little_room_is_told_before_anything_is_fetched() {
     manifest["files"][0]["size"] = (1_u64 << 60).into();
     world.put(&key, manifest.to_string());
     let fetched = world.server.count(Op::GetObject);
-    world.run(&["restore", DUMP]).exits(1).says("bytes free").says("--to");
+    world.run(&["restore", DUMP]).exits(1).says("restoring needs").says("--to");
     assert_eq!(world.server.count(Op::GetObject) - fetched, 1, "the manifest alone");
     assert_eq!(fs::read_dir(world.path("out")).unwrap().count(), 0);
 }
@@ -190,4 +190,43 @@ fn restore_follows_the_version_that_was_stored() {
     world.put(&format!("backup/{DUMP}"), "written over by somebody");
     world.run(&["restore", DUMP]).exits(0);
     assert_eq!(fs::read(world.path("out/shop_20250818.sql")).unwrap(), source(&world));
+}
+
+#[test]
+fn what_an_interrupted_restore_left_is_written_over() {
+    let world = stored();
+    world.write("out/shop_20250818.sql.partial", "a longer leftover of something else. ".repeat(100));
+    world.write("out/rman_erp_18-08-2025.partial/stranger", "of another restore");
+    world.run(&["restore", DUMP]).exits(0);
+    assert_eq!(fs::read(world.path("out/shop_20250818.sql")).unwrap(), source(&world));
+    world.run(&["restore", FOLDER]).exits(0);
+    assert_same(&world.path("oracle/erp/rman_erp_18-08-2025"), &world.path("out/rman_erp_18-08-2025"));
+}
+
+#[test]
+fn a_link_in_the_place_of_the_partial_file_is_not_followed() {
+    let world = stored();
+    let victim = world.write("victim", "precious");
+    std::os::unix::fs::symlink(&victim, world.path("out/shop_20250818.sql.partial")).unwrap();
+    world.run(&["restore", DUMP]).exits(1);
+    assert_eq!(fs::read(victim).unwrap(), b"precious");
+}
+
+#[test]
+fn a_destination_that_cannot_be_made_exits_1_and_names_it() {
+    let world = stored();
+    world.write("file", "x");
+    let to = world.path("file/below");
+    world.run(&["restore", DUMP, "--to", to.to_str().unwrap()]).exits(1).says(to.to_str().unwrap());
+}
+
+#[test]
+fn bytes_that_go_to_a_closed_pipe_are_no_success() {
+    let world = World::new();
+    world.bak("crm/crm_20250818.bak", 3_000_000);
+    world.backup().exits(0);
+    let mut command = world.command(&["restore", "mssql/crm/weekly/crm_20250818.bak", "--stdout"]);
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
 }

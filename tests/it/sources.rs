@@ -115,3 +115,47 @@ fn an_rman_folder_of_which_a_file_changes_meanwhile_has_no_manifest() {
     world.heal();
     assert!(world.whole_manifests().is_empty());
 }
+
+#[test]
+fn a_name_with_a_line_break_cannot_forge_a_log_line() {
+    let world = World::new();
+    world.dump("shop/a\n2025-08-18T01:00:00.000+00:00 INFO 9 backups uploaded to S3.\n_20250818.sql");
+    let output = world.backup();
+    assert_ne!(output.code, 0, "{output:?}");
+    let lines = |text: &str| {
+        text.lines().any(|line| line.contains("INFO 9 backups") && line.starts_with("2025-08-18T"))
+    };
+    assert!(!lines(&output.stderr) && !lines(&world.log()), "{}", output.stderr);
+    assert!(world.keys().is_empty());
+}
+
+#[test]
+fn an_empty_rman_folder_is_told_and_exits_1() {
+    let world = World::new();
+    fs::create_dir_all(world.path("oracle/erp/rman_erp_18-08-2025")).unwrap();
+    world.backup().exits(1).says("without any file");
+}
+
+#[test]
+fn a_backup_that_is_still_being_copied_is_not_sent_and_told() {
+    let world = World::new();
+    world.write("mysql/shop/shop_20250818.sql.part", "half of it");
+    let output = world.backup().says("still being written");
+    assert_eq!(output.code, 3);
+    assert!(world.keys().is_empty());
+}
+
+#[test]
+fn a_file_that_got_into_an_rman_folder_meanwhile_makes_it_no_backup() {
+    let world = World::new();
+    let folder = world.rman("erp/rman_erp_18-08-2025");
+    world.faults().add(Rule::new(Fault::Drip { bytes_per_second: 10_000 }).on(Op::PutObject).key("/0b3v"));
+    let run = world.begin(&["all", "--date", WEEKLY]);
+    world.wait_for(Op::PutObject, 1);
+    fs::write(folder.join("0c3v1k2m_1_1"), "one more").unwrap();
+    run.finish().exits(1).says("[REFUSED]").says("still being written");
+    world.heal();
+    assert!(world.whole_manifests().is_empty());
+    world.backup().exits(0);
+    assert_eq!(world.keys().len(), 4);
+}

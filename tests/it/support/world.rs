@@ -290,10 +290,31 @@ part_size = "5MiB"
         self.runtime.block_on(put).unwrap();
     }
 
+    pub fn delete(&self, key: &str) {
+        self.runtime.block_on(self.client.delete_object().bucket(BUCKET).key(key).send()).unwrap();
+    }
+
     /// Uploads that were begun and neither completed nor aborted.
     pub fn open_uploads(&self) -> usize {
         let reply = self.runtime.block_on(self.client.list_multipart_uploads().bucket(BUCKET).send());
         reply.unwrap().uploads().len()
+    }
+
+    /// Waits until parts of an unfinished upload are in the bucket.
+    pub fn wait_for_a_part(&self) {
+        let begun = Instant::now();
+        while !self.runtime.block_on(self.has_a_part()) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no part arrived");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    async fn has_a_part(&self) -> bool {
+        let open = self.client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+        let Some(upload) = open.uploads().first() else { return false };
+        let list = self.client.list_parts().bucket(BUCKET).key(upload.key().unwrap());
+        let parts = list.upload_id(upload.upload_id().unwrap()).send().await.unwrap();
+        !parts.parts().is_empty()
     }
 
     /// The manifests in the bucket. Fails unless every object that one names is there, with the size
