@@ -23,6 +23,7 @@ mod embedded_faults;
 mod every_call;
 mod interrupted;
 mod looking;
+mod other_stores;
 mod restoring;
 mod sources;
 mod support;
