@@ -109,3 +109,44 @@ fn an_endpoint_that_damages_bytes_is_found_out() {
     world.heal();
     assert!(world.run(&["list", "mysql", "--json"]).json()["sets"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn data_without_its_manifest_is_no_backup_and_the_next_run_sends_only_the_manifest() {
+    let world = world();
+    world.faults().add(Rule::new(Fault::INTERNAL_ERROR).on(Op::PutObject).key("/_catalog/"));
+    let output = world.backup();
+    assert_ne!(output.code, 0);
+    assert!(output.stderr.contains("its data is in the bucket but not its manifest"), "{}", output.stderr);
+    world.heal();
+    assert_eq!(world.keys().len(), 5);
+    assert_eq!(world.run(&["list", "--json"]).exits(0).json()["sets"], serde_json::json!([]));
+    let parts = world.server.count(Op::UploadPart);
+    world.backup().exits(0);
+    assert_eq!(world.server.count(Op::UploadPart), parts);
+    assert_eq!(world.whole_manifests().len(), 3);
+}
+
+#[test]
+fn a_run_whose_record_is_not_in_the_bucket_exits_1_and_its_backups_are_stored() {
+    let world = world();
+    world.faults().add(Rule::new(Fault::INTERNAL_ERROR).on(Op::PutObject).key("/_runs/"));
+    world.backup().exits(1).says("its record is not in the bucket").says("3 backups uploaded to S3.");
+    world.heal();
+    assert_eq!(world.whole_manifests().len(), 3);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_made_exits_1_and_nothing_is_sent() {
+    let world = world();
+    world.write("state", "a file where the directory should be");
+    world.backup().exits(1).says("[state] dir");
+    assert!(world.server.requests().is_empty());
+}
+
+#[test]
+fn copies_of_manifests_that_cannot_be_kept_stop_no_backup() {
+    let world = world();
+    world.write("state/catalog", "a file where the directory should be");
+    world.backup().exits(0).says("keep a copy of the manifest");
+    assert_eq!(world.whole_manifests().len(), 3);
+}

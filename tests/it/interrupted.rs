@@ -68,7 +68,9 @@ fn a_killed_folder_is_not_listed_and_not_restored_and_the_next_run_completes_it(
     world.faults().add(Rule::new(Fault::Drip { bytes_per_second: 100 }).on(Op::PutObject).key("/c-1234"));
     let run = world.begin(&["all", "--date", WEEKLY]);
     world.wait_for(Op::PutObject, 3);
+    let begun = Instant::now();
     while world.keys().len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", world.keys());
         std::thread::sleep(Duration::from_millis(5));
     }
     run.signal(Signal::KILL);
@@ -136,7 +138,7 @@ fn a_run_that_waits_for_its_first_answer_ends_at_once_on_a_signal() {
     let begun = Instant::now();
     run.signal(Signal::TERM);
     let output = run.finish().exits(143).says("interrupted before anything was sent");
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(output.stderr.lines().last().unwrap().ends_with("No backups were uploaded to S3."));
 }
 

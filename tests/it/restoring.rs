@@ -230,3 +230,25 @@ fn bytes_that_go_to_a_closed_pipe_are_no_success() {
     drop(child.stdout.take());
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
 }
+
+#[test]
+fn two_restores_do_not_write_the_same_file() {
+    let world = stored();
+    let drip = Fault::Drip { bytes_per_second: 100 };
+    world.faults().add(Rule::new(drip).on(Op::GetObject).key("crm/weekly/crm_20250818.bak").after(1));
+    let key = "mssql/crm/weekly/crm_20250818.bak";
+    let fetched = world.server.count(Op::GetObject);
+    let first = world.begin(&["restore", key]);
+    world.wait_for(Op::GetObject, fetched + 2);
+    world.run(&["restore", key]).exits(4).says("another restore is writing");
+    drop(first);
+    assert!(!world.path("out/crm_20250818.bak").exists());
+}
+
+#[test]
+fn latest_does_not_pass_over_a_newer_record_that_cannot_be_read_in_silence() {
+    let world = stored();
+    world.put("backup/_catalog/mysql/shop/weekly/shop_20250819.sql/manifest.json", "{");
+    let output = world.run(&["restore", "--latest", "mysql/shop"]);
+    assert!(output.stderr.contains("shop_20250819.sql"), "{}", output.stderr);
+}

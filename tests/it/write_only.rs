@@ -23,7 +23,7 @@ fn the_backup_works_and_everything_is_confirmed() {
     for set in report["sets"].as_array().unwrap() {
         assert_eq!(set["proof"], "stored", "{set}");
     }
-    allow_reading(&world);
+    world.heal();
     assert_eq!(world.whole_manifests().len(), 4);
 }
 
@@ -53,8 +53,4 @@ fn looking_and_restoring_say_which_permission_is_missing() {
     world.backup().exits(0);
     world.run(&["list"]).exits(5).says("AccessDenied");
     world.run(&["restore", "mysql/shop/weekly/none_20250818.sql"]).exits(5).says("AccessDenied");
-}
-
-fn allow_reading(world: &World) {
-    world.heal();
 }
