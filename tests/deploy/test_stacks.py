@@ -122,20 +122,23 @@ def test_the_endpoint_url_is_the_one_that_the_sdk_takes():
     assert network.output("EndpointUrl") == "https://bucket.vpce-0a1b-2c3d.s3.eu-central-1.vpce.amazonaws.com"
 
 
-def test_the_identities_stack_makes_a_group_for_each_job(aws):
-    """By access keys and without {hostname}: the emulator has no Roles Anywhere, and it takes a policy
-    variable that a parameter of Fn::Sub brings in for one of CloudFormation's, which AWS does not."""
-    settings = {"Bucket": "example-backup", "Trust": "AccessKeys", "Prefix": "backup",
-                "KmsKeyArn": f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"}
-    create("identities", **settings)
+def test_iam_takes_every_policy_of_the_identities_stack(aws):
+    """Given to the emulator's IAM one by one: its CloudFormation knows neither Roles Anywhere nor groups."""
+    template = Template("identities", attributes={"TrustAnchor.TrustAnchorArn": f"arn:aws:rolesanywhere:eu-central-1:"
+                                                  f"{ACCOUNT}:trust-anchor/11111111-2222-3333-4444-555555555555"},
+                        Bucket="example-backup", Trust="Both", CaCertificate="PEM", OperatorArn=ADMIN,
+                        KmsKeyArn=f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555")
     iam = aws.client("iam")
-    for role in ("uploader", "restorer", "auditor", "pruner"):
-        attached, = iam.list_attached_group_policies(GroupName=f"dbbackup-{role}")["AttachedPolicies"]
-        document = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId="v1")["PolicyVersion"]["Document"]
-        template = Template("identities", **settings)
-        logical = "UploaderUserPolicy" if role == "uploader" else f"{role.title()}Policy"
-        assert document == template.resource(logical)["PolicyDocument"]
-        assert len(json.dumps(document)) < 6144  # IAM's limit
+    logical = [n for n, r in template.body["Resources"].items() if r["Type"] == "AWS::IAM::ManagedPolicy"]
+    assert len(logical) == 5
+    for name in logical:
+        document = json.dumps(template.resource(name)["PolicyDocument"])
+        iam.create_policy(PolicyName=name, PolicyDocument=document)
+        assert len(document) < 6144  # IAM's limit
+    for role in ("Uploader", "Restorer", "Auditor", "Pruner"):
+        made = template.resource(f"{role}Role")
+        iam.create_role(RoleName=made["RoleName"], MaxSessionDuration=made["MaxSessionDuration"],
+                        AssumeRolePolicyDocument=json.dumps(made["AssumeRolePolicyDocument"]))
 
 
 def test_the_three_stacks_fit_each_other():
