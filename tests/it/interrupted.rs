@@ -132,7 +132,7 @@ fn a_dry_run_needs_no_lock() {
 fn a_run_that_waits_for_its_first_answer_ends_at_once_on_a_signal() {
     let world = World::new();
     world.company();
-    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3600))).on(Op::ListObjectsV2));
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_hours(1))).on(Op::ListObjectsV2));
     let run = world.begin(&["all", "--date", WEEKLY]);
     world.wait_for(Op::ListObjectsV2, 1);
     let begun = Instant::now();
@@ -146,7 +146,7 @@ fn a_run_that_waits_for_its_first_answer_ends_at_once_on_a_signal() {
 fn a_bucket_that_hangs_does_not_keep_an_interrupted_run() {
     let world = World::new();
     world.company();
-    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3600))).on(Op::PutObject));
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_hours(1))).on(Op::PutObject));
     let run = world.begin(&["all", "--date", WEEKLY]);
     world.wait_for(Op::PutObject, 5);
     let begun = Instant::now();
@@ -163,7 +163,7 @@ fn a_request_without_an_answer_ends_at_the_attempt_timeout() {
     let world = World::new();
     world.company();
     world.configure(|text| text.replace("path_style = true", "path_style = true\nattempt_timeout = \"1s\""));
-    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3600))).on(Op::PutObject).times(1));
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_hours(1))).on(Op::PutObject).times(1));
     world.backup().exits(0).says("[RETRY]");
     assert_eq!(world.whole_manifests().len(), 3);
 }
