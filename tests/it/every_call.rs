@@ -1,17 +1,25 @@
 //! Each operation denied, and each failing for good: the run ends, says so, and no manifest speaks of
 //! what is not there.
 
+use std::sync::LazyLock;
+
 use dbbackup::embedded::{Fault, Op, Rule};
 
 use crate::support::noise;
 use crate::support::world::{OPS, Output, WEEKLY, World};
 
 fn world() -> World {
+    static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| noise(17_000_000, 5));
     let world = World::new();
     world.rman("erp/rman_erp_18-08-2025");
     world.dump("shop/shop_20250818.sql");
-    world.write("mssql/crm/crm_20250818.bak", noise(17_000_000, 5));
+    world.write("mssql/crm/crm_20250818.bak", &*LARGE);
     world
+}
+
+/// A backup never sends these, or not without `--replace`.
+const fn is_called(op: Op) -> bool {
+    !matches!(op, Op::HeadBucket | Op::GetBucketVersioning)
 }
 
 /// What must hold after a run under a fault, and after the next one without it.
@@ -32,12 +40,14 @@ fn holds(world: &World, output: &Output, case: &str) {
     }
     let again = world.backup();
     assert_eq!(again.code, 0, "{case}, the next run: {}", again.stderr);
-    assert_eq!(world.whole_manifests().len(), 3, "{case}: {}", again.stderr);
+    if stored < 3 {
+        assert_eq!(world.whole_manifests().len(), 3, "{case}: {}", again.stderr);
+    }
 }
 
 #[test]
 fn an_operation_that_is_denied_ends_in_a_true_exit_code() {
-    for op in OPS {
+    for op in OPS.into_iter().filter(|op| is_called(*op)) {
         let world = world();
         world.faults().deny(op);
         let output = world.backup();
@@ -52,7 +62,7 @@ fn an_operation_that_is_denied_ends_in_a_true_exit_code() {
 
 #[test]
 fn an_operation_that_fails_for_good_ends_in_a_true_exit_code() {
-    for op in OPS {
+    for op in OPS.into_iter().filter(|op| is_called(*op)) {
         let world = world();
         world.faults().add(Rule::new(Fault::INTERNAL_ERROR).on(op));
         let output = world.backup();
