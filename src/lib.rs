@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod commands;
 pub mod config;
 pub mod engines;
+pub mod formats;
 pub mod manifest;
 pub mod model;
 pub mod plan;
