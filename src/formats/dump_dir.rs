@@ -67,7 +67,8 @@ fn mydumper(entries: &[Entry<'_>], metadata: Option<u64>, partial: bool) -> Judg
 fn with_data(entries: &[Entry<'_>], ends: &[&str], marker: &str, facts: Facts) -> Judgement {
     let mut data = entries.iter().filter(|entry| ends.iter().any(|end| entry.name.ends_with(end)));
     // A table without rows is an empty .tsv for MySQL Shell, but compressed and .sql files never are.
-    if let Some(empty) = data.clone().find(|entry| entry.size == 0 && !entry.name.ends_with(".tsv")) {
+    let may_be_empty = |name: &str| name.rsplit('.').next() == Some("tsv");
+    if let Some(empty) = data.clone().find(|entry| entry.size == 0 && !may_be_empty(entry.name)) {
         return Judgement::cut_short(format!("`{}` is empty although {marker} is there", empty.name), facts);
     }
     if data.next().is_none() {

@@ -9,7 +9,6 @@
 pub mod compressed;
 pub mod dump_dir;
 pub mod mtf;
-mod mtf_block;
 pub mod rman;
 pub mod sql_dump;
 #[cfg(test)]

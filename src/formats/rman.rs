@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::SystemTime;
 
-use super::mtf_block::u32_at;
+use super::mtf::block::u32_at;
 use super::{Facts, Judgement, Note, ReadAt, all_zero};
 
 /// Bytes of a log that are looked at, from its end: RMAN prints its error stack last.
@@ -142,7 +142,7 @@ fn suspicion(piece: &Piece<'_>) -> io::Result<Option<String>> {
         return Ok(Some(format!("the piece `{}` ends with zero bytes: it may be cut", piece.name)));
     }
     if let Some(size) = block_size
-        && piece.size % u64::from(size) != 0
+        && !piece.size.is_multiple_of(u64::from(size))
     {
         return Ok(Some(format!(
             "the size of the piece `{}`, {} bytes, is no multiple of its block size {size}: it may be cut",

@@ -91,11 +91,10 @@ fn too_young(modified: SystemTime, settle_time: Duration, now: SystemTime) -> Op
             age.as_secs(),
             settle_time.as_secs()
         )),
-        Ok(_) => None,
         // A clock that is a little off makes a fresh file look like one of the future. One that is
         // far off says nothing about when it was written, and must not hold the file back for ever.
         Err(ahead) if ahead.duration() <= settle_time => Some("it was modified just now".to_owned()),
-        Err(_) => None,
+        Ok(_) | Err(_) => None,
     }
 }
 
@@ -162,10 +161,10 @@ mod tests {
 
     use super::*;
 
-    const SETTLE: Duration = Duration::from_secs(60);
+    const SETTLE: Duration = Duration::from_mins(1);
 
     fn later() -> SystemTime {
-        SystemTime::now() + Duration::from_secs(3600)
+        SystemTime::now() + Duration::from_hours(1)
     }
 
     fn old_file(dir: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
@@ -241,9 +240,9 @@ mod tests {
     fn time_far_in_the_future_does_not_hold_a_file_back_for_ever() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         assert!(too_young(now + Duration::from_secs(5), SETTLE, now).is_some());
-        assert!(too_young(now + Duration::from_secs(86_400), SETTLE, now).is_none());
+        assert!(too_young(now + Duration::from_hours(24), SETTLE, now).is_none());
         assert!(too_young(now - Duration::from_secs(59), SETTLE, now).is_some());
-        assert!(too_young(now - Duration::from_secs(60), SETTLE, now).is_none());
+        assert!(too_young(now - Duration::from_mins(1), SETTLE, now).is_none());
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Builds small valid files in Microsoft Tape Format from the specification.
+#![allow(clippy::trivially_copy_pass_by_ref)] // b"SSET" is a reference
 
 /// Bytes of a format logical block.
 const LOGICAL: usize = 1024;

@@ -40,7 +40,7 @@ fn no_file_cut_at_any_64_bytes_or_padded_back_is_called_whole() {
             "three_4096.bak" => ends(4096),
             _ => Vec::new(),
         };
-        let step = if name.ends_with(".bak") || name.ends_with(".trn") { 64 } else { 16 };
+        let step = if Format::of_name(&name) == Some(Format::Mtf) { 64 } else { 16 };
         tried += tries(&name, &bytes, step, &allowed);
     }
     println!("{tried} cut files tried, none called whole");

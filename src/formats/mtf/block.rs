@@ -23,7 +23,7 @@ pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..at.checked_add(2)?)?.try_into().ok().map(u16::from_le_bytes)
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(in crate::formats) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_le_bytes)
 }
 
@@ -61,7 +61,7 @@ pub(super) enum Seen {
 impl Seen {
     pub(super) fn of(bytes: &[u8]) -> Self {
         let header = bytes.get(..BLOCK_HEADER).unwrap_or(bytes);
-        if super::all_zero(header) {
+        if crate::formats::all_zero(header) {
             return Self::Zero;
         }
         let kind: Option<[u8; 4]> = header.get(..4).and_then(|kind| kind.try_into().ok());
@@ -84,8 +84,8 @@ impl Block {
         named.then_some(Self { kind, first_event: u16_at(bytes, 8)?, logical_address: u64_at(bytes, 20)? })
     }
 
-    pub(super) fn is(&self, kind: &[u8; 4]) -> bool {
-        self.kind == *kind
+    pub(super) fn is(&self, kind: [u8; 4]) -> bool {
+        self.kind == kind
     }
 
     /// Whether it is one of the blocks that the format has.
