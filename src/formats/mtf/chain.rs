@@ -39,6 +39,11 @@ impl Filemarks {
             let want = usize::try_from(tape.filemark).unwrap_or(FILEMARK_READ).min(FILEMARK_READ);
             let block = source.bytes_at(at, want)?;
             let listed = listed(&block);
+            if listed.is_empty() && at == tape.size - tape.filemark {
+                // At least the one behind the tape's header comes before it.
+                this.fault = Some("its last filemark lists none of those before it".to_owned());
+                return Ok(this);
+            }
             for place in &listed {
                 if let Some(fault) = this.check(source, tape, *place)? {
                     this.fault = Some(fault);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Tries a file cut at each multiple of `step`, as it is and padded back with zeros.
+/// Tries a file cut at each multiple of `step` and closer near its end, as it is and padded back with zeros.
 fn tries(name: &str, bytes: &[u8], step: usize, allowed: &[usize]) -> usize {
     assert!(
         full_judgement(name, bytes).verdict.is_whole(),
@@ -8,7 +8,9 @@ fn tries(name: &str, bytes: &[u8], step: usize, allowed: &[usize]) -> usize {
         full_judgement(name, bytes).verdict
     );
     let mut tried = 0;
-    for keep in (0..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
+    // Cuts within the last block leave its header standing, so there they are closer.
+    let last = bytes.len().saturating_sub(4200)..bytes.len();
+    for keep in (0..last.start).step_by(step).chain(last.step_by(3)).chain([bytes.len() - 1]) {
         // A file that ends with zero bytes of its own is not changed by padding them back.
         let same = bytes[keep..].iter().all(|byte| *byte == 0);
         for size in [Some(keep), (!same).then_some(bytes.len())].into_iter().flatten() {
