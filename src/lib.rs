@@ -35,6 +35,7 @@
 //! | [`commands`] | one verb a file, and the exit code |
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
+//! | [`verify`], [`status`], [`expect`] | what is wrong, what is old, what is missing; pure |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
 //! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
@@ -58,9 +59,12 @@ pub mod checksum;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod drill;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod engines;
+pub mod expect;
+pub mod formats;
 pub mod lock;
 pub mod log;
 pub mod manifest;
@@ -71,5 +75,7 @@ pub mod report;
 pub mod restore;
 pub mod retry;
 pub mod source;
+pub mod status;
 pub mod transfer;
 pub mod ui;
+pub mod verify;

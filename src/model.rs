@@ -530,6 +530,68 @@ impl fmt::Display for Proof {
     }
 }
 
+/// What inspection says of a set's content. Only [`Verdict::Whole`] is a success: unknown never is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Everything the format lets one check cheaply says that the file is complete.
+    Whole {
+        /// What was checked.
+        how: String,
+    },
+    /// The file ends too early, or is damaged.
+    CutShort {
+        /// What is missing or wrong.
+        why: String,
+    },
+    /// Somebody is writing it.
+    StillBeingWritten {
+        /// What shows that.
+        why: String,
+    },
+    /// The content gives no answer.
+    NotJudged {
+        /// Why not, and what was seen.
+        why: String,
+    },
+}
+
+impl Verdict {
+    /// The word of the design, for tables.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Whole { .. } => "whole",
+            Self::CutShort { .. } => "cut short",
+            Self::StillBeingWritten { .. } => "still being written",
+            Self::NotJudged { .. } => "not judged",
+        }
+    }
+
+    /// The sentence behind the word.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Whole { how: text }
+            | Self::CutShort { why: text }
+            | Self::StillBeingWritten { why: text }
+            | Self::NotJudged { why: text } => text,
+        }
+    }
+
+    /// Whether it is [`Verdict::Whole`].
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole { .. })
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.word(), self.reason())
+    }
+}
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -5,6 +5,7 @@
 //! be lost without harm.
 
 mod local;
+mod proof;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use bytes::Bytes;
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -24,6 +25,8 @@ use crate::model::{Finding, Proof, SetId, Severity};
 use crate::retry::Policy;
 use crate::transfer::ConfirmedSet;
 use local::LocalCopies;
+use proof::proof_mark;
+pub use proof::{ProofMark, ProofRecord};
 
 /// A manifest of 2,000 files has about 1 MB; more than this is not one of ours.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -56,17 +59,6 @@ pub struct Entry {
     pub manifest: Manifest,
     /// Proofs recorded after it was stored, oldest first.
     pub proofs: Vec<ProofMark>,
-}
-
-/// A recorded proof, as its object's name tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProofMark {
-    /// When it was recorded.
-    pub at: DateTime<Utc>,
-    /// What was proven.
-    pub kind: Proof,
-    /// Where the record lies.
-    pub key: String,
 }
 
 /// Everything the catalog holds.
@@ -190,6 +182,8 @@ impl Catalog {
             match manifest {
                 Ok(manifest) => {
                     let mut marks = proofs.remove(&id).unwrap_or_default();
+                    // What was proven of a set that was replaced says nothing of the one that is there.
+                    marks.retain(|mark| mark.at.timestamp() >= manifest.created.timestamp());
                     marks.sort_by_key(|mark| mark.at);
                     loaded.entries.insert(id, Entry { manifest, proofs: marks });
                 }
@@ -201,6 +195,18 @@ impl Catalog {
                 }),
             }
         }
+        // What was proven stays when the manifest is lost, and tells of the loss.
+        loaded.findings.extend(proofs.into_keys().map(|id| {
+            Finding {
+                severity: Severity::Error,
+                subject: id.key(),
+                what: "something was proven of this set, but its manifest is gone or cannot be read"
+                    .to_owned(),
+                advice:
+                    "bring the manifest back from a version of the bucket, or run the backup of its day again"
+                        .to_owned(),
+            }
+        }));
         Ok(loaded)
     }
 
@@ -332,35 +338,5 @@ fn foreign(object: &Listed) -> Finding {
         subject: object.key.clone(),
         what: "is no manifest and no proof, but lies in the catalog".to_owned(),
         advice: "find out who wrote it; dbbackup leaves it alone".to_owned(),
-    }
-}
-
-/// `…/proof-20250819T010203Z-restored.json`.
-fn proof_mark(key: &str) -> Option<ProofMark> {
-    let name = key.rsplit('/').next()?.strip_prefix("proof-")?.strip_suffix(".json")?;
-    let (at, kind) = name.split_once('-')?;
-    let at = NaiveDateTime::parse_from_str(at, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
-    let kind = match kind {
-        "stored" => Proof::Stored,
-        "reread" => Proof::Reread,
-        "restored" => Proof::Restored,
-        _ => return None,
-    };
-    Some(ProofMark { at, kind, key: key.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn proof_is_read_from_the_objects_name() {
-        let mark =
-            proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-20250819T010203Z-restored.json").unwrap();
-        assert_eq!(
-            (mark.kind, mark.at.to_rfc3339()),
-            (Proof::Restored, "2025-08-19T01:02:03+00:00".to_owned())
-        );
-        assert_eq!(proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-now-restored.json"), None);
     }
 }

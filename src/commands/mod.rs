@@ -9,11 +9,14 @@ mod config_check;
 #[cfg(feature = "embedded")]
 mod demo;
 mod dispatch;
+mod drill;
 mod list;
 mod man;
 mod restore;
 mod setup;
 mod show;
 mod signals;
+mod status;
+mod verify;
 
 pub use dispatch::run;

@@ -5,6 +5,8 @@
 
 mod excludes;
 mod handle;
+mod lease;
+pub mod settle;
 mod stamp;
 mod walk;
 

@@ -9,4 +9,5 @@
 
 mod embedded;
 mod embedded_faults;
+mod proof;
 mod support;

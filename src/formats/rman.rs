@@ -1,0 +1,313 @@
+//! Oracle RMAN folders: what can be told without Oracle, which is little.
+//!
+//! An RMAN folder is never called whole here. The header of a backup piece is not documented and was
+//! not verified on real pieces; RMAN writes no sizes to its log; so a piece that was cut after the
+//! log was written cannot be told from a good one. A folder that is plainly bad (an empty piece, an
+//! error in RMAN's own log) is `cut short`; every other one is `not judged`, with what was checked.
+//! Only `check_command` (RMAN `VALIDATE`) can say more. Suspicions are notes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::SystemTime;
+
+use super::mtf::block::u32_at;
+use super::{Facts, Judgement, Note, ReadAt, all_zero};
+
+/// Bytes of a log that are looked at, from its end: RMAN prints its error stack last.
+const LOG_TAIL: usize = 256 << 10;
+/// Gaps and suspicious pieces named in notes; the rest are counted.
+const NAMED: usize = 5;
+
+/// One file of the folder.
+pub struct Piece<'a> {
+    /// Path relative to the folder.
+    pub name: &'a str,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last modification.
+    pub mtime: SystemTime,
+    /// Its content.
+    pub content: &'a dyn ReadAt,
+}
+
+/// Judges a folder by all its files.
+///
+/// # Errors
+/// What reading gave.
+pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
+    let mut facts = Facts::of("Oracle RMAN folder");
+    facts.producer = Some("Oracle RMAN".to_owned());
+    let (logs, pieces): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_log(file.name));
+    if pieces.is_empty() {
+        return Ok(Judgement::cut_short("the folder holds no backup piece", facts));
+    }
+    if let Some(empty) = pieces.iter().find(|piece| piece.size == 0) {
+        return Ok(Judgement::cut_short(format!("the piece `{}` is empty", empty.name), facts));
+    }
+    let mut succeeded = false;
+    for log in &logs {
+        match read_log(log)? {
+            Log::Error(line) => {
+                return Ok(Judgement::cut_short(
+                    format!("RMAN's log `{}` tells of an error: `{line}`", log.name),
+                    facts,
+                ));
+            }
+            Log::Complete => succeeded = true,
+            Log::Silent => {}
+        }
+    }
+    let mut notes = Vec::new();
+    for piece in &pieces {
+        suspicion(piece)?.into_iter().for_each(|text| notes.push(text));
+    }
+    let suspicious = notes.len();
+    notes.truncate(NAMED);
+    if suspicious > NAMED {
+        notes.push(format!("{} more pieces look suspicious", suspicious - NAMED));
+    }
+    notes.extend(gaps(&pieces));
+    notes.extend(control_file(&pieces));
+    notes.extend(level_one(&pieces));
+    if logs.is_empty() {
+        // Not a warning: most folders carry no log.
+    } else if !succeeded {
+        notes.push("RMAN's log in the folder does not say \"Recovery Manager complete.\"".to_owned());
+    }
+    let log = match (logs.is_empty(), succeeded) {
+        (true, _) => "there is no RMAN log in the folder",
+        (false, true) => "RMAN's log ends well and without errors",
+        (false, false) => "RMAN's log shows neither errors nor its end",
+    };
+    let mut judgement = Judgement::not_judged(
+        format!(
+            "none of its {} pieces is empty, {log}; what is in a piece only Oracle can tell: set check_command to run RMAN VALIDATE",
+            pieces.len()
+        ),
+        facts,
+    );
+    judgement.notes = notes.into_iter().map(Note::warning).collect();
+    Ok(judgement)
+}
+
+fn is_log(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [".log", ".out", ".txt", ".lst"].iter().any(|end| name.ends_with(end))
+}
+
+fn base(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+enum Log {
+    Error(String),
+    Complete,
+    /// Neither; perhaps no RMAN log at all.
+    Silent,
+}
+
+/// RMAN prints "Recovery Manager complete." after failures too, so errors come first.
+fn read_log(log: &Piece<'_>) -> io::Result<Log> {
+    let bytes = log.content.bytes_at(log.size.saturating_sub(LOG_TAIL as u64), LOG_TAIL)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let error = |line: &&str| {
+        let coded = |mark: &str| {
+            line.split(mark).skip(1).any(|rest| rest.bytes().take_while(u8::is_ascii_digit).count() >= 4)
+        };
+        line.contains("RMAN-00569") || line.contains("RMAN-03009") || coded("ORA-")
+    };
+    // The stack's first line is only a frame of `=`; the one with the cause says more.
+    let mut errors = text.lines().filter(error);
+    let first = errors.next();
+    if let Some(line) = errors.find(|line| !line.contains("RMAN-00569")).or(first) {
+        let shown: String = line.trim().chars().filter(|c| !c.is_control()).take(160).collect();
+        return Ok(Log::Error(shown));
+    }
+    Ok(if text.contains("Recovery Manager complete.") { Log::Complete } else { Log::Silent })
+}
+
+/// Why a piece looks cut: an end of zero bytes, or a size that does not fit its block size.
+fn suspicion(piece: &Piece<'_>) -> io::Result<Option<String>> {
+    let head = piece.content.bytes_at(0, 32)?;
+    let magic = head.get(28..32);
+    let block_size = match magic {
+        Some([0x7d, 0x7c, 0x7b, 0x7a]) => u32_at(&head, 20),
+        Some([0x7a, 0x7b, 0x7c, 0x7d]) => u32_at(&head, 20).map(u32::swap_bytes),
+        _ => None,
+    }
+    .filter(|size| size.is_power_of_two() && (512..=32_768).contains(size));
+    let last = block_size.map_or(512, u64::from).min(piece.size);
+    let tail = piece.content.bytes_at(piece.size - last, usize::try_from(last).unwrap_or(512))?;
+    if all_zero(&tail) {
+        return Ok(Some(format!("the piece `{}` ends with zero bytes: it may be cut", piece.name)));
+    }
+    if let Some(size) = block_size
+        && !piece.size.is_multiple_of(u64::from(size))
+    {
+        return Ok(Some(format!(
+            "the size of the piece `{}`, {} bytes, is no multiple of its block size {size}: it may be cut",
+            piece.name, piece.size
+        )));
+    }
+    Ok(None)
+}
+
+/// `%U` ends `_<piece>_<copy>`: within what comes before, pieces count from 1 without gaps.
+fn gaps(pieces: &[&Piece<'_>]) -> Vec<String> {
+    let mut seen: BTreeMap<(String, u32), BTreeSet<u32>> = BTreeMap::new();
+    for piece in pieces {
+        let name = base(piece.name);
+        let stem = name.rsplit_once('.').filter(|(_, end)| !end.contains('_')).map_or(name, |(stem, _)| stem);
+        let mut parts = stem.rsplitn(3, '_');
+        let (copy, number, set) = (parts.next(), parts.next(), parts.next());
+        if let (Some(Ok(copy)), Some(Ok(number)), Some(set)) = (copy.map(small), number.map(small), set) {
+            seen.entry((set.to_owned(), copy)).or_default().insert(number);
+        }
+    }
+    let missing: Vec<String> = seen
+        .iter()
+        .flat_map(|((set, copy), numbers)| {
+            let last = numbers.last().copied().unwrap_or_default();
+            (1..last)
+                .filter(|number| !numbers.contains(number))
+                .map(move |number| format!("{set}_{number}_{copy}"))
+        })
+        .take(NAMED)
+        .collect();
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("by their numbers pieces are missing: {}", missing.join(", "))]
+}
+
+/// A piece or copy number: 1 to 4 digits, no leading zero, so that dates and times are none.
+fn small(text: &str) -> Result<u32, ()> {
+    let plain = (1..=4).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+        && !text.starts_with('0');
+    text.parse().ok().filter(|_| plain).ok_or(())
+}
+
+/// Without a control file newer than the data, a restore on another machine needs luck.
+fn control_file(pieces: &[&Piece<'_>]) -> Option<String> {
+    let control = |piece: &&&Piece<'_>| {
+        let name = base(piece.name).to_ascii_lowercase();
+        let auto = name.strip_prefix("c-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        auto || ["ncnnf", "ncsnf", "ctl", "control", "_cf_", "cf_"].iter().any(|mark| name.contains(mark))
+    };
+    let newest_control = pieces.iter().filter(control).map(|piece| piece.mtime).max();
+    let newest_data = pieces.iter().filter(|piece| !control(piece)).map(|piece| piece.mtime).max();
+    match (newest_control, newest_data) {
+        (None, _) => Some(
+            "no piece is named like a control file (autobackup `c-<DBID>-…`): a restore elsewhere needs one"
+                .to_owned(),
+        ),
+        (Some(control), Some(data)) if control < data => Some(
+            "the newest control file is older than the newest data piece: it may not know of it".to_owned(),
+        ),
+        (Some(_), _) => None,
+    }
+}
+
+fn level_one(pieces: &[&Piece<'_>]) -> Option<String> {
+    let count = pieces.iter().filter(|piece| base(piece.name).to_ascii_lowercase().contains("nnnd1")).count();
+    (count > 0).then(|| {
+        format!("{count} pieces are level-1 incrementals by their names: useless without their level 0")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Verdict;
+
+    fn judged(files: &[(&str, &[u8], u64)]) -> Judgement {
+        struct Bytes(Vec<u8>);
+        impl ReadAt for Bytes {
+            fn size(&self) -> io::Result<u64> {
+                self.0.as_slice().size()
+            }
+            fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+                self.0.as_slice().read_at(offset, into)
+            }
+        }
+        let contents: Vec<Bytes> = files.iter().map(|(_, bytes, _)| Bytes(bytes.to_vec())).collect();
+        let pieces: Vec<Piece<'_>> = files
+            .iter()
+            .zip(&contents)
+            .map(|((name, bytes, at), content)| Piece {
+                name,
+                size: bytes.len() as u64,
+                mtime: SystemTime::UNIX_EPOCH + Duration::from_secs(*at),
+                content,
+            })
+            .collect();
+        judge(&pieces).unwrap()
+    }
+
+    fn noted(judgement: &Judgement, text: &str) -> bool {
+        judgement.notes.iter().any(|note| note.text.contains(text))
+    }
+
+    const DATA: &[u8] = &[7; 8192];
+
+    #[test]
+    fn good_looking_folder_is_not_judged_and_without_notes() {
+        let judgement =
+            judged(&[("0a3k_1_1", DATA, 10), ("0a3k_2_1", DATA, 11), ("c-123-20250818-00", DATA, 12)]);
+        assert_eq!(judgement.verdict.word(), "not judged");
+        assert!(judgement.notes.is_empty(), "{:?}", judgement.notes);
+        assert!(judgement.verdict.reason().contains("3 pieces"));
+    }
+
+    #[test]
+    fn empty_piece_and_folder_without_pieces_are_cut_short() {
+        assert_eq!(judged(&[("0a_1_1", b"", 1), ("c-1-20250818-00", DATA, 2)]).verdict.word(), "cut short");
+        assert_eq!(judged(&[]).verdict.word(), "cut short");
+        assert_eq!(judged(&[("rman.log", b"Recovery Manager complete.\n", 1)]).verdict.word(), "cut short");
+    }
+
+    #[test]
+    fn error_in_the_log_is_quoted_even_where_it_says_complete() {
+        let log = b"RMAN-00571: ====\nRMAN-00569: ==== ERROR MESSAGE STACK FOLLOWS ====\nRMAN-03009: failure of backup command on ch1\nORA-19502: write error on file\n\nRecovery Manager complete.\n";
+        let judgement = judged(&[("0a_1_1", DATA, 1), ("logs/rman.log", log, 2)]);
+        let Verdict::CutShort { why } = judgement.verdict else { panic!("{:?}", judgement.verdict) };
+        assert!(why.contains("RMAN-03009: failure of backup command"), "{why}");
+    }
+
+    #[test]
+    fn words_that_only_look_like_oracle_errors_are_none() {
+        let log = b"host ORA-DB-01 tag FLORA-2\nFinished backup at 18-AUG-25\nRecovery Manager complete.\n";
+        let judgement = judged(&[("0a_1_1", DATA, 1), ("c-1-20250818-00", DATA, 2), ("rman.log", log, 2)]);
+        assert_eq!(judgement.verdict.word(), "not judged");
+        assert!(judgement.verdict.reason().contains("ends well"));
+    }
+
+    #[test]
+    fn gaps_zero_ends_level_one_and_control_files_are_noted() {
+        let mut zero_end = DATA.to_vec();
+        zero_end[4096..].fill(0);
+        let judgement = judged(&[
+            ("o1_mf_nnnd1_a_1_1", DATA, 9),
+            ("o1_mf_nnnd1_a_3_1", &zero_end, 9),
+            ("db_20250818_0130", DATA, 3),
+        ]);
+        assert!(noted(&judgement, "o1_mf_nnnd1_a_2_1"));
+        assert!(noted(&judgement, "ends with zero bytes"));
+        assert!(noted(&judgement, "level-1"));
+        assert!(noted(&judgement, "no piece is named like a control file"));
+        let older = judged(&[("0a_1_1", DATA, 9), ("c-1-20250818-00", DATA, 2)]);
+        assert!(noted(&older, "older than the newest data piece"));
+    }
+
+    #[test]
+    fn size_that_does_not_fit_the_block_size_is_noted() {
+        let mut piece = vec![9; 8192 * 3 + 512];
+        piece[..32].fill(0);
+        piece[20..24].copy_from_slice(&8192_u32.to_le_bytes());
+        piece[28..32].copy_from_slice(&[0x7d, 0x7c, 0x7b, 0x7a]);
+        assert!(noted(&judged(&[("0a_1_1", &piece, 1)]), "no multiple of its block size 8192"));
+    }
+}
