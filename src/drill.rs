@@ -156,12 +156,12 @@ impl Throwaway {
         let names = "CONCAT('`', REPLACE(table_schema, '`', '``'), '`.`', REPLACE(table_name, '`', '``'), '`') \
              FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND table_schema NOT IN \
              ('mysql', 'sys', 'performance_schema', 'information_schema') ORDER BY 1";
-        let tables = text(self.ask(&format!("SELECT {names}")).await?)?;
+        let tables = text(&self.ask(&format!("SELECT {names}")).await?)?;
         let tables: Vec<&str> = tables.lines().collect();
         let mut rows = 0_u64;
         for table in &tables {
             let checked =
-                text(self.ask(&format!("CHECK TABLE {table}; SELECT COUNT(*) FROM {table}")).await?)
+                text(&self.ask(&format!("CHECK TABLE {table}; SELECT COUNT(*) FROM {table}")).await?)
                     .with_context(|| format!("check table {table}"))?;
             rows += sound(&checked).map_err(|why| anyhow::anyhow!("table {table} is not sound: {why}"))?;
         }
@@ -322,9 +322,9 @@ fn find(names: &[&str], first: &[PathBuf]) -> Option<PathBuf> {
     names.iter().find_map(|name| dirs.iter().map(|dir| dir.join(name)).find(|path| path.is_file()))
 }
 
-fn text(output: Output) -> anyhow::Result<String> {
+fn text(output: &Output) -> anyhow::Result<String> {
     if !output.status.success() {
-        bail!("{}", last_words(&output));
+        bail!("{}", last_words(output));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

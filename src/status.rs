@@ -90,7 +90,7 @@ impl App {
 /// What is wrong with a set's objects by the bucket's listing; `None` where each is there with its size
 /// and entity tag.
 #[must_use]
-pub fn broken(entry: &Entry, listed: &HashMap<&str, &Listed>) -> Option<String> {
+fn broken(entry: &Entry, listed: &HashMap<&str, &Listed>) -> Option<String> {
     entry.manifest.files.iter().find_map(|file| {
         let Some(object) = listed.get(file.key.as_str()) else {
             return Some(format!("object {} is missing", file.key));
@@ -266,7 +266,7 @@ pub fn overall(apps: &[App], unreadable: usize) -> State {
     apps.iter().map(|app| app.state).max().unwrap_or(State::Critical)
 }
 
-/// The text format of Prometheus, for node_exporter's textfile collector.
+/// The text format of Prometheus, for the node exporter's textfile collector.
 #[must_use]
 pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
     type Value = fn(&App) -> Option<u64>;

@@ -3,7 +3,7 @@
 //! What must stay true: an object counts as good only where something of its bytes was compared with
 //! the manifest; what could not be compared is said, and is not called good.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -126,12 +126,12 @@ pub fn record(manifest: &Manifest, layout: &Layout) -> Option<Fault> {
 #[must_use]
 pub fn strangers(
     listed: &[Listed],
-    known: &HashSet<&str>,
-    sets: &HashSet<&SetId>,
+    known: &BTreeSet<&str>,
+    sets: &BTreeSet<&SetId>,
     layout: &Layout,
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut folders = HashSet::new();
+    let mut folders = BTreeSet::new();
     for object in listed {
         let Some(inside) = layout.strip(&object.key) else { continue };
         if known.contains(object.key.as_str())
@@ -153,8 +153,8 @@ pub fn strangers(
                         Kind::Orphaned,
                         &set,
                         "there are objects of this backup and no manifest: nothing vouches for it, and it is not counted",
-                        "run the backup of its day again, which compares it with the source and records it; without the \
-                         source look at it with `restore --unproven`",
+                        "run the backup of its day again, which compares it with the source and records it, or `dbbackup adopt`; else \
+                         look at it with `restore --unproven`",
                     ));
                 }
             }
@@ -176,7 +176,7 @@ enum Place<'s> {
 }
 
 /// Where a key without the prefix lies: in a known set's folder, where a set could lie, or elsewhere.
-fn place<'s>(inside: &str, sets: &HashSet<&'s SetId>) -> Place<'s> {
+fn place<'s>(inside: &str, sets: &BTreeSet<&'s SetId>) -> Place<'s> {
     let mut orphan = None;
     for (at, _) in inside.match_indices('/').chain([(inside.len(), "")]) {
         let Some(id) = inside.get(..at).and_then(|head| SetId::parse_key(head).ok()) else { continue };
@@ -272,8 +272,8 @@ mod tests {
         let set = SetId::parse_key("oracle/erp/weekly/rman_18-08-2025").unwrap();
         let key = |key: &str| Listed { key: key.to_owned(), size: 1, etag: None, modified: None };
         let kinds = |name: &str| {
-            let sets = HashSet::from([&set]);
-            let known = HashSet::from(["b/oracle/erp/weekly/rman_18-08-2025/a.bkp"]);
+            let sets = BTreeSet::from([&set]);
+            let known = BTreeSet::from(["b/oracle/erp/weekly/rman_18-08-2025/a.bkp"]);
             strangers(&[key(name)], &known, &sets, &layout)
                 .into_iter()
                 .map(|fault| (fault.kind, fault.finding.subject))

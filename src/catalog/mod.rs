@@ -1,7 +1,7 @@
 //! The catalog: manifests, proofs and run records in the bucket, and their copies on this host.
 //!
 //! What must stay true: a manifest is written last and create-only, and only for a set that S3
-//! confirmed; the copies on the host speed things up and serve identities that may not read, and may
+//! confirmed or that was adopted after reading it; the copies on the host speed things up and serve identities that may not read, and may
 //! be lost without harm.
 
 mod local;
@@ -21,9 +21,9 @@ use crate::bucket::{
     Bucket, BucketError, CatalogEntry, ErrorKind, KeyError, Listed, ObjectKey, Overwrite, PutOptions,
 };
 use crate::manifest::{self, Manifest};
-use crate::model::{Finding, Proof, SetId, Severity};
+use crate::model::{Finding, Proof, SetId, SetKind, Severity};
 use crate::retry::Policy;
-use crate::transfer::ConfirmedSet;
+use crate::transfer::{AdoptedSet, ConfirmedSet};
 use local::LocalCopies;
 use proof::proof_mark;
 pub use proof::{ProofMark, ProofRecord};
@@ -273,6 +273,39 @@ impl Catalog {
             seconds: confirmed.seconds(),
             notes: set.notes.clone(),
         };
+        self.commit_manifest(manifest, overwrite).await
+    }
+
+    /// Records an object that another program stored, create-only.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_adopted(&self, adopted: &AdoptedSet, stamp: Stamp) -> Result<Manifest, CommitError> {
+        let file = adopted.file().clone();
+        let manifest = Manifest {
+            version: manifest::VERSION,
+            id: adopted.id().clone(),
+            date: adopted.date(),
+            kind: SetKind::File,
+            why: stamp.why,
+            source: self.bucket.uri(&file.key),
+            files: vec![file],
+            bucket: self.bucket.name().to_owned(),
+            run: stamp.run,
+            host: stamp.host,
+            dbbackup: env!("CARGO_PKG_VERSION").to_owned(),
+            created: Utc::now(),
+            seconds: adopted.seconds(),
+            notes: vec!["adopted: stored by another program, and read once".to_owned()],
+        };
+        self.commit_manifest(manifest, Overwrite::Never).await
+    }
+
+    async fn commit_manifest(
+        &self,
+        manifest: Manifest,
+        overwrite: Overwrite,
+    ) -> Result<Manifest, CommitError> {
         let key = self.bucket.layout().manifest(&manifest.id)?;
         let json = manifest.to_json()?;
         match self.put_json(&key, json.clone(), overwrite).await {

@@ -131,6 +131,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Restore a backup to scratch space and prove it there
     Drill(DrillArgs),
+    /// Give objects that another program stored a manifest, after reading each once
+    Adopt(AdoptArgs),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  dbbackup config check --config ./config.toml")]
     Config(ConfigCommand),
@@ -271,7 +273,7 @@ pub struct StatusArgs {
     /// One line with performance data, exit codes 0, 1 and 2, as Nagios wants it
     #[arg(long)]
     pub nagios: bool,
-    /// Write metrics for node_exporter's textfile collector
+    /// Write metrics for the textfile collector of Prometheus' node exporter
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
     /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
@@ -292,6 +294,24 @@ pub struct DrillArgs {
     /// So many good sets picked by chance, in place of the newest of each app
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
+    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is adopted.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup adopt --dry-run                 what would be adopted, and what cannot be
+  dbbackup adopt mysql/shop")]
+pub struct AdoptArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// Say what would be done; read no object and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,

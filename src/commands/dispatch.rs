@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::backup::{Request, Run};
 use super::setup::Failure;
 use super::signals::Signals;
-use super::{completions, config_check, drill, list, man, restore, show, status, verify};
+use super::{adopt, completions, config_check, drill, list, man, restore, show, status, verify};
 use crate::bucket::Overwrite;
 use crate::calendar::{self, Day};
 use crate::cli::{
@@ -70,6 +70,16 @@ impl Session {
                 status::status(&config, form(args)).await
             }
             Some(Command::Drill(args)) => self.drill(&load(args.host.as_deref())?, args).await,
+            Some(Command::Adopt(args)) => {
+                let config = load(args.host.as_deref())?;
+                let _log = self.terminal_log();
+                let signals = listen()?;
+                let (selector, token) = (args.selector, signals.token());
+                let adopted =
+                    adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet)
+                        .await;
+                interruptible(adopted, &signals)
+            }
             Some(Command::Config(ConfigCommand::Check)) => {
                 let config = load(None)?;
                 written(config_check::config_check(

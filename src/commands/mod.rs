@@ -1,6 +1,7 @@
 //! One verb a file. Commands put the stages together and decide the exit code; they use `anyhow`, and
 //! log an error once, where it stops.
 
+mod adopt;
 mod backup;
 #[cfg(feature = "embedded")]
 mod company;

@@ -24,7 +24,7 @@ pub(super) enum Form {
     Json,
     /// One line, and exit codes 0, 1, 2.
     Nagios,
-    /// A file for node_exporter's textfile collector.
+    /// A file for the node exporter's textfile collector.
     Metrics(PathBuf),
 }
 

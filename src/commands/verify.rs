@@ -1,6 +1,6 @@
 //! `dbbackup verify`: the catalog against the bucket, the disk, and the bytes themselves.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -120,12 +120,12 @@ async fn around(site: &Site, scope: &str, loaded: &Loaded) -> Result<Vec<Fault>,
     let layout = site.bucket.layout();
     let prefix = format!("{}{scope}", layout.prefix());
     let listed = site.policy.run("list the bucket", &AtomicU32::new(0), || site.bucket.list(&prefix)).await?;
-    let known: HashSet<&str> = loaded
+    let known: BTreeSet<&str> = loaded
         .entries
         .values()
         .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
         .collect();
-    let sets: HashSet<&SetId> = loaded.entries.keys().collect();
+    let sets: BTreeSet<&SetId> = loaded.entries.keys().collect();
     let mut faults = verify::strangers(&listed, &known, &sets, layout);
     match site.bucket.list_uploads(&prefix).await {
         Ok(uploads) => faults.extend(verify::unfinished(&uploads)),

@@ -246,3 +246,26 @@ async fn old_backup_turns_status_red_in_every_form() {
     let text = std::fs::read_to_string(world.dir.join("dbbackup.prom")).unwrap();
     assert!(text.contains("dbbackup_ok{engine=\"mysql\",app=\"shop\"} 0"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adopted_objects_are_known_but_unproven_until_they_are_verified() {
+    let world = World::new("").await;
+    world.fixture.put(&format!("b/{KEY}"), DUMP).await;
+    world.fixture.put("b/oracle/erp/weekly/full_1.bkp", "x").await;
+    assert_eq!(world.run(&["verify"]).await.status.code(), Some(1));
+    let planned = world.run(&["adopt", "--dry-run"]).await;
+    assert!(said(&planned).contains(&format!("would read and adopt {KEY}")), "{}", said(&planned));
+    assert!(said(&world.run(&["list"]).await).contains("No stored backups"));
+    let adopted = world.run(&["adopt"]).await;
+    let text = said(&adopted);
+    assert_eq!(adopted.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("oracle/erp/weekly/full_1.bkp: it lies in the old script's flattened Oracle layout"),
+        "{text}"
+    );
+    assert!(said(&world.run(&["show", KEY]).await).contains("unproven: nobody has compared it"));
+    assert!(world.run(&["verify", "mysql", "--reread"]).await.status.success());
+    assert!(said(&world.run(&["show", KEY]).await).contains("reread: downloaded again"));
+    let again = world.run(&["adopt", "mysql"]).await;
+    assert_eq!(again.status.code(), Some(3), "{}", said(&again));
+}

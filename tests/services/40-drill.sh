@@ -56,3 +56,13 @@ says 'with both times' 'rto allows 0\.0'
 
 same 'nothing is left on the disk' '' "$(find "$home/state" -name 'drill-*')"
 same 'no server is left running' '' "$(pgrep -f "$home/state/drill-" || true)"
+
+say '  a tree that aws s3 cp had sent'
+aws s3 mb s3://adopt >/dev/null
+sed -i -e 's/^bucket = .*/bucket = "adopt"/' -e '/^\[drill\]/,$d' "$home/config.toml"
+aws s3 cp --quiet "$src/mysql/shop/shop_20250818.sql" s3://adopt/backup/mysql/shop/weekly/shop_20250818.sql
+exits 0 'it is adopted' from_cron adopt
+exits 0 'verify finds it good' from_cron verify
+says 'and records that' '1 of 1 sets are good.*1 proofs recorded'
+exits 0 'it restores' from_cron drill mysql/shop
+says 'with every row' '5002 rows'
