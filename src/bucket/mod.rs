@@ -111,6 +111,17 @@ impl Bucket {
         true
     }
 
+    /// Whether the endpoint is AWS's own, where `If-None-Match` is known to hold. Other stores may
+    /// ignore it in silence.
+    #[must_use]
+    pub fn is_aws(&self) -> bool {
+        self.settings.endpoint_url.as_deref().is_none_or(|url| {
+            let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+            let host = host.split(['/', ':']).next().unwrap_or(host);
+            host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+        })
+    }
+
     fn storage_class(&self, category: Category) -> Option<aws_sdk_s3::types::StorageClass> {
         self.settings.storage_class.get(&category).map(|class| class.as_str().into())
     }

@@ -463,8 +463,10 @@ async fn ship(
             tracing::error!("{}: its data is in the bucket but not its manifest: {error}", report.key);
             report.why = format!("its data is in the bucket but not its manifest: {error}");
             let cause = match error {
-                CommitError::Bucket(error) => Some(error),
-                CommitError::Other(_)
+                // Exit code 5 says that nothing was done, and here data was sent.
+                CommitError::Bucket(error) if confirmed.sent_bytes() == 0 => Some(error),
+                CommitError::Bucket(_)
+                | CommitError::Other(_)
                 | CommitError::NotCompared(_)
                 | CommitError::Key(_)
                 | CommitError::Json(_) => None,

@@ -24,7 +24,7 @@ pub enum PlaceError {
     #[error("{} exists already and is not overwritten; use --to with another directory, or --force", .0.display())]
     Exists(PathBuf),
     /// Too little room.
-    #[error("restoring needs {needed} bytes and {} has {free} free; use --to with another directory", dir.display())]
+    #[error("restoring needs {needed} bytes and {} has {free} bytes free; use --to with another directory", dir.display())]
     NoSpace {
         /// The destination directory.
         dir: PathBuf,

@@ -27,6 +27,11 @@ impl FileJob {
         .await?;
         let ours =
             Ours { size, crc64: sums.crc64().full_object(), wire: wire.map(|_| sums.wire().full_object()) };
+        if self.taken {
+            let same = self.must_be_same(&ours).await?;
+            progress.advance(size);
+            return Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes: 0 });
+        }
         let body = buffer.freeze();
         let what = format!("send {}", self.file.path.display());
         let reply = self

@@ -1,5 +1,6 @@
 //! Sets and their files: what is sent together, what stops what, and what is left behind.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -14,11 +15,11 @@ use super::existing::Same;
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError};
-use crate::bucket::{Bucket, MultipartUpload, ObjectKey, Overwrite, PutOptions};
+use crate::bucket::{Bucket, ErrorKind, MultipartUpload, ObjectKey, Overwrite, PutOptions};
 use crate::checksum::Checksum;
 use crate::engines::{BackupSet, SourceFile};
 use crate::manifest::StoredFile;
-use crate::model::{Category, SetId};
+use crate::model::{Category, SetId, SetKind};
 use crate::retry::Policy;
 use crate::source;
 
@@ -73,6 +74,8 @@ pub(super) struct FileJob {
     pub(super) file: SourceFile,
     pub(super) key: ObjectKey,
     pub(super) retries: AtomicU32,
+    /// Whether the key is known to be taken.
+    pub(super) taken: bool,
     category: Category,
 }
 
@@ -103,6 +106,10 @@ impl Uploader {
         let begun = Instant::now();
         let mut tasks: JoinSet<Ended> = JoinSet::new();
         let mut outcome = Outcome::default();
+        let taken = match self.taken(&order).await {
+            Ok(taken) => taken,
+            Err(first) => return Err(ShipError { first, failed: 1, retries: 0 }),
+        };
         for file in &order.set.files {
             while let Some(finished) = tasks.try_join_next() {
                 outcome.take(finished);
@@ -110,7 +117,7 @@ impl Uploader {
             if !outcome.errors.is_empty() {
                 break;
             }
-            match self.begin(&order.id, file, &mut tasks).await {
+            match self.begin(&order.id, file, &taken, &mut tasks).await {
                 Ok(()) => {}
                 Err(error) => outcome.errors.push(error),
             }
@@ -134,10 +141,36 @@ impl Uploader {
         Ok(ConfirmedSet::new(order.id, order.set, files, seconds, outcome.bytes))
     }
 
+    /// The set's keys that are taken already. Asked where `If-None-Match` may be ignored: there a put
+    /// would write over what lies there. Whoever may not list goes on without.
+    async fn taken(&self, order: &Order) -> Result<HashSet<String>, FileError> {
+        let Shared { bucket, settings, .. } = &*self.shared;
+        if bucket.is_aws() || settings.overwrite == Overwrite::Replace {
+            return Ok(HashSet::new());
+        }
+        let slash = match order.set.kind {
+            SetKind::File => "",
+            SetKind::Folder => "/",
+        };
+        let prefix = format!("{}{}{slash}", bucket.layout().prefix(), order.id.key());
+        let what = format!("look for objects of {}", order.id);
+        let retries = AtomicU32::new(0);
+        let listed = tokio::select! {
+            listed = settings.policy.run(&what, &retries, || bucket.list(&prefix)) => listed,
+            () = settings.cancel.cancelled() => return Err(FileError::Cancelled),
+        };
+        match listed {
+            Ok(listed) => Ok(listed.into_iter().map(|object| object.key).collect()),
+            Err(error) if error.kind == ErrorKind::Denied => Ok(HashSet::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn begin(
         &self,
         id: &SetId,
         file: &SourceFile,
+        taken: &HashSet<String>,
         tasks: &mut JoinSet<Ended>,
     ) -> Result<(), FileError> {
         let shared = &self.shared;
@@ -146,6 +179,7 @@ impl Uploader {
         let job = Arc::new(FileJob {
             shared: shared.clone(),
             file: file.clone(),
+            taken: taken.contains(key.as_str()),
             key,
             retries: AtomicU32::new(0),
             category: id.category,

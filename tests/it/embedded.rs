@@ -1,7 +1,9 @@
 //! The embedded server is as strict as the service, seen by the real SDK.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     BucketVersioningStatus, ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload,
@@ -10,6 +12,8 @@ use aws_sdk_s3::types::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use dbbackup::embedded::{ACCOUNT, Mode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::{BUCKET, Fixture, MIB, client, code, noise};
 
@@ -61,6 +65,28 @@ async fn only_the_right_signature_gets_in() {
     assert_eq!(code(list("test", "test").await), "Ok");
     assert_eq!(code(list("test", "wrong").await), "SignatureDoesNotMatch");
     assert_eq!(code(list("nobody", "test").await), "InvalidAccessKeyId");
+}
+
+#[tokio::test]
+async fn a_body_other_than_the_one_signed_is_refused() {
+    let s3 = Fixture::new().await;
+    let lifetime = PresigningConfig::expires_in(Duration::from_mins(1)).unwrap();
+    let signed = s3.client.put_object().bucket(BUCKET).key("k").presigned(lifetime).await.unwrap();
+    let path = signed.uri().strip_prefix(&s3.server.endpoint_url()).unwrap();
+    // SHA-256 of "body".
+    let hash = "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5";
+    for (body, expected) in [("body", "200 OK"), ("bodY", "XAmzContentSHA256Mismatch")] {
+        let mut line = TcpStream::connect(s3.server.addr()).await.unwrap();
+        let request = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 4\r\n\
+             x-amz-content-sha256: {hash}\r\n\r\n{body}",
+            s3.server.addr()
+        );
+        line.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        line.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.contains(expected), "{reply}");
+    }
 }
 
 #[tokio::test]

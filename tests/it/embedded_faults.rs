@@ -95,7 +95,7 @@ async fn a_completion_without_reply_has_completed() {
 async fn a_delayed_reply_comes_after_the_deed() {
     let s3 = Fixture::new().await;
     let (id, parts) = one_part(&s3, "k").await;
-    s3.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3600))).on(Op::CompleteMultipartUpload));
+    s3.faults().add(Rule::new(Fault::DelayReply(Duration::from_hours(1))).on(Op::CompleteMultipartUpload));
     let never = tokio::time::timeout(Duration::from_millis(500), complete(&s3, "k", &id, &parts));
     assert!(never.await.is_err());
     assert_eq!(s3.get("k").await, b"body");
@@ -108,10 +108,11 @@ async fn a_drip_takes_its_time_both_ways() {
     let start = Instant::now();
     s3.put("k", noise(300_000, 4)).await;
     let sent = start.elapsed();
+    let start = Instant::now();
     assert_eq!(s3.get("k").await, noise(300_000, 4));
     // The last piece is not waited for on the way in, nor is the end on the way out.
     assert!(sent >= Duration::from_millis(100), "{sent:?}");
-    assert!(start.elapsed() - sent >= Duration::from_millis(200), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
+use hyper::StatusCode;
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
@@ -69,17 +70,18 @@ impl Store {
     }
 }
 
-/// The body ended early, or s3s found its payload hash or a chunk's signature wrong.
+/// The body ended early, or s3s found its payload hash or a chunk's signature wrong. Its error types
+/// are private, so their texts tell them apart.
 fn broken_body(error: s3s::StdError) -> S3Error {
     let text = error.to_string();
-    let code = if text.contains("Checksum") || text.contains("checksum") {
-        S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into())
-    } else if text.contains("Signature") {
-        S3ErrorCode::SignatureDoesNotMatch
+    let (code, status) = if text.contains("Sha256Mismatch") {
+        (S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()), StatusCode::BAD_REQUEST)
+    } else if text.contains("SignatureMismatch") {
+        (S3ErrorCode::SignatureDoesNotMatch, StatusCode::FORBIDDEN)
     } else {
-        S3ErrorCode::IncompleteBody
+        (S3ErrorCode::IncompleteBody, StatusCode::BAD_REQUEST)
     };
     let mut error = S3Error::with_source(code, error);
-    error.set_status_code(hyper::StatusCode::BAD_REQUEST);
+    error.set_status_code(status);
     error
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod world;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{
@@ -12,22 +14,22 @@ use aws_sdk_s3::primitives::ByteStream;
 use dbbackup::embedded::{self, Faults, Options, Server};
 use tempfile::TempDir;
 
-pub const BUCKET: &str = "backups";
-pub const MIB: usize = 1024 * 1024;
+pub(crate) const BUCKET: &str = "backups";
+pub(crate) const MIB: usize = 1024 * 1024;
 
 /// A server with one bucket in a directory of its own.
-pub struct Fixture {
-    pub server: Server,
-    pub client: Client,
-    pub dir: TempDir,
+pub(crate) struct Fixture {
+    pub(crate) server: Server,
+    pub(crate) client: Client,
+    pub(crate) dir: TempDir,
 }
 
 impl Fixture {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options =
             Options { dir: dir.path().join("s3"), buckets: vec![BUCKET.to_owned()], ..Options::default() };
@@ -38,7 +40,7 @@ impl Fixture {
     }
 
     /// The same directory served by another server, as after a restart.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         let Self { server, dir, .. } = self;
         server.shutdown().await;
         let options = Options { dir: dir.path().join("s3"), ..Options::default() };
@@ -48,34 +50,34 @@ impl Fixture {
     }
 
     /// A client that computes the checksum named in a request, as the SDK does by default.
-    pub fn computing(&self) -> Client {
+    pub(crate) fn computing(&self) -> Client {
         let config = config(&self.server, "test", "test");
         Client::from_conf(
             config.request_checksum_calculation(RequestChecksumCalculation::WhenSupported).build(),
         )
     }
 
-    pub fn faults(&self) -> &Faults {
+    pub(crate) fn faults(&self) -> &Faults {
         self.server.faults()
     }
 
-    pub async fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
+    pub(crate) async fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
         let request = self.client.put_object().bucket(BUCKET).key(key).body(ByteStream::from(body.into()));
         request.send().await.unwrap();
     }
 
-    pub async fn get(&self, key: &str) -> Vec<u8> {
+    pub(crate) async fn get(&self, key: &str) -> Vec<u8> {
         let reply = self.client.get_object().bucket(BUCKET).key(key).send().await.unwrap();
         reply.body.collect().await.unwrap().to_vec()
     }
 
-    pub async fn exists(&self, key: &str) -> bool {
+    pub(crate) async fn exists(&self, key: &str) -> bool {
         self.client.head_object().bucket(BUCKET).key(key).send().await.is_ok()
     }
 }
 
 /// A client that tries once, and adds no checksum of its own.
-pub fn client(server: &Server, access_key: &str, secret_key: &str) -> Client {
+pub(crate) fn client(server: &Server, access_key: &str, secret_key: &str) -> Client {
     Client::from_conf(config(server, access_key, secret_key).build())
 }
 
@@ -92,7 +94,7 @@ fn config(server: &Server, access_key: &str, secret_key: &str) -> aws_sdk_s3::co
 }
 
 /// S3's error code, or what went wrong instead.
-pub fn code<T, E>(result: Result<T, aws_sdk_s3::error::SdkError<E>>) -> String
+pub(crate) fn code<T, E>(result: Result<T, aws_sdk_s3::error::SdkError<E>>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -107,14 +109,14 @@ where
 }
 
 /// Bytes without a pattern that a mistake could hit, the same for the same seed.
-pub fn noise(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
         .map(|_| {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (state >> 32) as u8
+            state.to_be_bytes()[3]
         })
         .collect()
 }

@@ -1,0 +1,328 @@
+"""Who may do what: every policy is read out of the templates and judged by an IAM simulator.
+
+A request meets what it would meet at AWS: the caller's identity policies, the bucket policy, and the
+endpoint's policy where it comes through the endpoint.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cfn import ACCOUNT, DEPLOY, Template
+
+HERE = Path(__file__).parent
+BUCKET = "example-backup"
+ARN = f"arn:aws:s3:::{BUCKET}"
+KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+OTHER_KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/99999999-2222-3333-4444-555555555555"
+ENDPOINT = "vpce-0a1b2c3d4e5f60718"
+ADMIN = f"arn:aws:iam::{ACCOUNT}:role/administrator"
+ANCHOR = f"arn:aws:rolesanywhere:eu-central-1:{ACCOUNT}:trust-anchor/00000000-0000-0000-0000-000000000001"
+ROLES = ["uploader", "restorer", "auditor", "pruner"]
+EVERYTHING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+}
+
+
+def templates(**extra):
+    bucket = Template(
+        "bucket",
+        attributes={"Bucket": BUCKET, "Bucket.Arn": ARN, "Key.Arn": KEY},
+        BucketName=BUCKET, VpcEndpointId=ENDPOINT, AdministratorArn=ADMIN, **extra,
+    )
+    identities = Template(
+        "identities",
+        attributes={"TrustAnchor.TrustAnchorArn": ANCHOR},
+        Bucket=BUCKET, KmsKeyArn=KEY, Trust="Both", CaCertificate="PEM", OperatorArn=ADMIN,
+    )
+    network = Template(
+        "network", CustomerGatewayIp="203.0.113.10", OnPremisesCidr="10.20.0.0/24", BucketName=BUCKET,
+    )
+    return bucket, identities, network
+
+
+BUCKET_T, IDENTITIES, NETWORK = templates()
+BUCKET_POLICY = BUCKET_T.resource("BucketPolicy")["PolicyDocument"]
+KEY_POLICY = BUCKET_T.resource("Key")["KeyPolicy"]
+ENDPOINT_POLICY = NETWORK.resource("S3Endpoint")["PolicyDocument"]
+
+
+def identity_policy(role):
+    return IDENTITIES.resource(f"{role.title()}Policy")["PolicyDocument"]
+
+
+def node(question):
+    run = subprocess.run(
+        ["node", "simulate.mjs"], cwd=os.environ["DEPLOY_NODE_DIR"],
+        input=json.dumps(question), capture_output=True, text=True, timeout=120, check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+class Caller:
+    """An identity as it stands on a server: its ARN, its tags, its policies."""
+
+    def __init__(self, name, policy=None, arn=None, tags=None):
+        self.name = name
+        self.arn = arn or f"arn:aws:iam::{ACCOUNT}:role/dbbackup-{name}"
+        self.policies = [policy or identity_policy(name)]
+        self.tags = tags if tags is not None else {"x509Subject/CN": "db1"}
+
+    def request(self, action, resource, context, *, bucket_policy=BUCKET_POLICY):
+        s3 = action.startswith("s3:")
+        base = {
+            "aws:PrincipalArn": self.arn,
+            "aws:PrincipalAccount": ACCOUNT,
+            "aws:SecureTransport": "true",
+        }
+        if s3:
+            base |= {"s3:TlsVersion": "1.3", "s3:ResourceAccount": ACCOUNT, "aws:SourceVpce": ENDPOINT}
+        base |= {f"aws:PrincipalTag/{k}": v for k, v in self.tags.items()}
+        base |= context
+        base = {k: v for k, v in base.items() if v is not None}
+        own_endpoint = base.get("aws:SourceVpce") == ENDPOINT
+        return {
+            "principal": self.arn, "action": action, "resource": resource, "account": ACCOUNT,
+            "context": base, "identity": self.policies,
+            "resourcePolicy": bucket_policy if s3 else KEY_POLICY if action.startswith("kms:") else None,
+            "endpoint": [ENDPOINT_POLICY] if s3 and own_endpoint else [],
+        }
+
+
+CALLERS = [Caller(role) for role in ROLES] + [Caller("administrator", EVERYTHING, ADMIN)]
+INITIAL = {"uploader": "u", "restorer": "r", "auditor": "a", "pruner": "p", "administrator": "A"}
+
+OWN = f"{ARN}/backup/db1/mysql/shop/weekly/shop_20250818.sql"
+FOREIGN = f"{ARN}/backup/db2/mysql/shop/weekly/shop_20250818.sql"
+ELSEWHERE = f"{ARN}/payroll/2025.xlsx"
+MANIFEST = f"{ARN}/backup/db1/_catalog/mysql/shop/weekly/shop_20250818.sql/manifest.json"
+PROOF = f"{ARN}/backup/db1/_catalog/mysql/shop/weekly/shop_20250818.sql/proof-20250819T020000Z-reread.json"
+RUN = f"{ARN}/backup/db1/_runs/host=db1/date=2025-08-19/20250819T010002Z-all.json"
+
+NEW = {"s3:if-none-match": "*", "s3:ObjectCreationOperation": "true"}
+BLIND = {"s3:ObjectCreationOperation": "true"}
+PART = {"s3:ObjectCreationOperation": "false"}
+BELOW = {"s3:prefix": "backup/db1/"}
+VIA_S3 = {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}
+SSE = "s3:x-amz-server-side-encryption"
+
+# what is tried, action, resource, context, who may: u r a p = the roles, A = the administrator
+TABLE = [
+    # what `dbbackup all` calls
+    ("put a new object", "s3:PutObject", OWN, NEW, "uA"),
+    ("put a new manifest", "s3:PutObject", MANIFEST, NEW, "uA"),
+    ("put a run record", "s3:PutObject", RUN, NEW, "uA"),
+    ("create a multipart upload", "s3:PutObject", OWN, PART, "uA"),
+    ("upload a part", "s3:PutObject", OWN, PART, "uA"),
+    ("complete, if none match", "s3:PutObject", OWN, NEW, "uA"),
+    ("list the parts of an upload", "s3:ListMultipartUploadParts", OWN, {}, "uA"),
+    ("abort an upload", "s3:AbortMultipartUpload", OWN, {}, "uA"),
+    ("list unfinished uploads", "s3:ListBucketMultipartUploads", ARN, {}, "uaA"),
+    ("put, naming the bucket's key", "s3:PutObject", OWN,
+     NEW | {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": KEY}, "uA"),
+    ("put as STANDARD_IA", "s3:PutObject", OWN, NEW | {"s3:x-amz-storage-class": "STANDARD_IA"}, "uA"),
+    # overwriting
+    ("put without If-None-Match", "s3:PutObject", OWN, BLIND, "A"),
+    ("complete without If-None-Match", "s3:PutObject", OWN, BLIND, "A"),
+    ("put a manifest without If-None-Match", "s3:PutObject", MANIFEST, BLIND, "A"),
+    ("put below another host's prefix", "s3:PutObject", FOREIGN, NEW, "A"),
+    ("put outside every prefix", "s3:PutObject", ELSEWHERE, NEW, "A"),
+    # what `list`, `show`, `restore`, `verify` call
+    ("list below the prefix", "s3:ListBucket", ARN, BELOW, "rapA"),
+    ("list versions below the prefix", "s3:ListBucketVersions", ARN, BELOW, "apA"),
+    ("list the whole bucket", "s3:ListBucket", ARN, {}, "A"),
+    ("list another prefix", "s3:ListBucket", ARN, {"s3:prefix": "payroll/"}, "A"),
+    ("get or head a backup", "s3:GetObject", OWN, {}, "raA"),
+    ("get a backup's old version", "s3:GetObjectVersion", OWN, {}, "raA"),
+    ("get a dead host's backup", "s3:GetObject", FOREIGN, {}, "raA"),
+    ("get a manifest", "s3:GetObject", MANIFEST, {}, "rapA"),
+    ("get outside every prefix", "s3:GetObject", ELSEWHERE, {}, "A"),
+    ("bring back from Glacier", "s3:RestoreObject", OWN, {}, "rA"),
+    ("put a proof", "s3:PutObject", PROOF, NEW, "uaA"),
+    ("put a proof without If-None-Match", "s3:PutObject", PROOF, BLIND, "A"),
+    # what `prune` calls
+    ("delete an object", "s3:DeleteObject", OWN, {}, "p"),
+    ("delete a version", "s3:DeleteObjectVersion", OWN, {}, "p"),
+    ("delete a manifest", "s3:DeleteObject", MANIFEST, {}, "p"),
+    ("delete outside every prefix", "s3:DeleteObject", ELSEWHERE, {}, ""),
+    # what `check` reads
+    ("read versioning", "s3:GetBucketVersioning", ARN, {}, "aA"),
+    ("read encryption", "s3:GetEncryptionConfiguration", ARN, {}, "aA"),
+    ("read the public access block", "s3:GetBucketPublicAccessBlock", ARN, {}, "aA"),
+    ("read ownership", "s3:GetBucketOwnershipControls", ARN, {}, "aA"),
+    ("read the policy's status", "s3:GetBucketPolicyStatus", ARN, {}, "aA"),
+    ("read the lifecycle", "s3:GetLifecycleConfiguration", ARN, {}, "aA"),
+    ("read object lock", "s3:GetBucketObjectLockConfiguration", ARN, {}, "aA"),
+    # what no job may change
+    ("change the bucket policy", "s3:PutBucketPolicy", ARN, {}, "A"),
+    ("suspend versioning", "s3:PutBucketVersioning", ARN, {}, "A"),
+    ("change the lifecycle", "s3:PutLifecycleConfiguration", ARN, {}, "A"),
+    ("delete the bucket", "s3:DeleteBucket", ARN, {}, "A"),
+    ("change a retention", "s3:PutObjectRetention", OWN, {}, "A"),
+    ("bypass governance", "s3:BypassGovernanceRetention", OWN, {}, "A"),
+    ("tag an object", "s3:PutObjectTagging", OWN, {}, "A"),
+    ("change the category tag", "s3:PutObjectTagging", OWN,
+     {"s3:ExistingObjectTag/dbbackup-category": "monthly"}, "A"),
+    ("publish an object", "s3:PutObjectAcl", OWN, {}, "A"),
+    # encryption
+    ("put with SSE-S3 on a KMS bucket", "s3:PutObject", OWN, NEW | {SSE: "AES256"}, ""),
+    ("put under another KMS key", "s3:PutObject", OWN,
+     NEW | {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": OTHER_KEY}, ""),
+    ("put with a customer's key (SSE-C)", "s3:PutObject", OWN,
+     NEW | {f"{SSE}-customer-algorithm": "AES256"}, ""),
+    ("encrypt through S3", "kms:GenerateDataKey", KEY, VIA_S3, "uaA"),
+    ("decrypt through S3", "kms:Decrypt", KEY, VIA_S3, "urapA"),
+    ("decrypt at KMS itself", "kms:Decrypt", KEY, {}, "A"),
+    ("decrypt with another key", "kms:Decrypt", OTHER_KEY, VIA_S3, "A"),
+    # the road
+    ("put over TLS 1.1", "s3:PutObject", OWN, NEW | {"s3:TlsVersion": "1.1"}, ""),
+    ("put over TLS 1.2", "s3:PutObject", OWN, NEW | {"s3:TlsVersion": "1.2"}, "uA"),
+    ("put over plain http", "s3:PutObject", OWN,
+     NEW | {"aws:SecureTransport": "false", "s3:TlsVersion": None}, ""),
+    ("put from the internet", "s3:PutObject", OWN, NEW | {"aws:SourceVpce": None}, "A"),
+    ("get from the internet", "s3:GetObject", OWN, {"aws:SourceVpce": None}, "A"),
+    ("list from the internet", "s3:ListBucket", ARN, BELOW | {"aws:SourceVpce": None}, "A"),
+    ("delete from the internet", "s3:DeleteObject", OWN, {"aws:SourceVpce": None}, ""),
+    ("get through another endpoint", "s3:GetObject", OWN, {"aws:SourceVpce": "vpce-0ffff"}, "A"),
+    ("get through Athena", "s3:GetObject", RUN,
+     {"aws:SourceVpce": None, "aws:CalledVia": ["athena.amazonaws.com"]}, "A"),
+    ("another bucket through the endpoint", "s3:PutObject", "arn:aws:s3:::elsewhere/x", NEW, ""),
+]
+
+
+def test_each_job_may_make_its_calls_and_no_other():
+    requests = [c.request(action, resource, context)
+                for _, action, resource, context, _ in TABLE for c in CALLERS]
+    answers = iter(node({"requests": requests}))
+    lines, wrong = [], []
+    for name, action, *_, may in TABLE:
+        cells = []
+        for caller in CALLERS:
+            answer = next(answers)
+            if answer.startswith("error"):
+                wrong.append(f"{name}: {answer}")
+            allowed = answer == "Allowed"
+            expected = INITIAL[caller.name] in may
+            cells.append("allow" if allowed else "-")
+            if allowed != expected:
+                wrong.append(f"{name} ({action}) by {caller.name}: {answer}, expected "
+                             f"{'Allowed' if expected else 'a denial'}")
+        lines.append(f"{name:38}" + "".join(f"{cell:>10}" for cell in cells))
+    print(" " * 38 + "".join(f"{c.name[:9]:>10}" for c in CALLERS))
+    print("\n".join(lines))
+    assert not wrong, "\n".join(wrong)
+
+
+EXACTLY = {
+    "uploader": {"s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts",
+                 "s3:ListBucketMultipartUploads", "kms:GenerateDataKey", "kms:Decrypt"},
+    "restorer": {"s3:ListBucket", "s3:GetObject", "s3:GetObjectVersion", "s3:RestoreObject", "kms:Decrypt"},
+    "auditor": {"s3:ListBucket", "s3:ListBucketVersions", "s3:GetObject", "s3:GetObjectVersion",
+                "s3:ListBucketMultipartUploads", "s3:GetBucketLocation", "s3:GetBucketVersioning",
+                "s3:GetEncryptionConfiguration", "s3:GetBucketPublicAccessBlock",
+                "s3:GetBucketOwnershipControls", "s3:GetBucketPolicyStatus", "s3:GetLifecycleConfiguration",
+                "s3:GetBucketObjectLockConfiguration", "s3:PutObject", "kms:GenerateDataKey", "kms:Decrypt"},
+    "pruner": {"s3:ListBucket", "s3:ListBucketVersions", "s3:GetObject", "s3:GetObjectVersion",
+               "s3:DeleteObject", "s3:DeleteObjectVersion", "kms:Decrypt"},
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_other_action_of_s3_kms_sts_or_iam_is_allowed(role):
+    """Every action that AWS's service reference knows, on objects of the most favourable kind."""
+    arns = {"bucket": [ARN], "object": [MANIFEST, PROOF], "key": [KEY],
+            "role": [f"arn:aws:iam::{ACCOUNT}:role/dbbackup-pruner"],
+            "user": [f"arn:aws:iam::{ACCOUNT}:user/dbbackup-pruner"]}
+    caller, requests = Caller(role), []
+    for service in ("s3", "kms", "sts", "iam"):
+        context = (BELOW | NEW) if service == "s3" else VIA_S3 if service == "kms" else {}
+        for action in node({"actions": service}):
+            places = [arn for kind in action["kinds"] for arn in arns.get(kind, [])]
+            if not action["kinds"]:
+                places = ["*"]
+            requests += [caller.request(action["name"], place, context) for place in places]
+    assert len(requests) > 200
+    answers = node({"requests": requests})
+    allowed = {q["action"] for q, a in zip(requests, answers, strict=True) if a == "Allowed"}
+    assert not [a for a in answers if a.startswith("error")]
+    # GetCallerIdentity needs no permission at AWS; the simulator knows.
+    assert allowed == EXACTLY[role] | {"sts:GetCallerIdentity"}
+
+
+def test_a_certificate_without_a_host_name_may_write_nowhere():
+    nobody = Caller("uploader", tags={})
+    places = [OWN, f"{ARN}/backup//x", f"{ARN}/backup/x"]
+    assert "Allowed" not in node({"requests": [nobody.request("s3:PutObject", p, NEW) for p in places]})
+
+
+def test_a_user_with_access_keys_has_the_rights_of_its_host_tag():
+    policy = IDENTITIES.resource("UploaderUserPolicy")["PolicyDocument"]
+    user = Caller("uploader", policy, f"arn:aws:iam::{ACCOUNT}:user/dbbackup-db1", {"hostname": "db1"})
+    asked = [("s3:PutObject", OWN, NEW), ("s3:PutObject", FOREIGN, NEW), ("s3:PutObject", OWN, BLIND),
+             ("s3:GetObject", OWN, {}), ("s3:DeleteObject", OWN, {}), ("s3:ListBucket", ARN, BELOW)]
+    answers = node({"requests": [user.request(*a) for a in asked]})
+    assert [a == "Allowed" for a in answers] == [True, False, False, False, False, False]
+
+
+def test_a_user_called_pruner_removes_as_the_role_does():
+    user = Caller("pruner", arn=f"arn:aws:iam::{ACCOUNT}:user/dbbackup-pruner", tags={})
+    assert node({"requests": [user.request("s3:DeleteObjectVersion", OWN, {})]}) == ["Allowed"]
+
+
+def test_an_uploader_that_stole_every_right_still_cannot_remove_or_overwrite():
+    """The bucket policy holds on its own, whatever the identity's policy says."""
+    thief = Caller("uploader", EVERYTHING)
+    asked = [("s3:DeleteObject", OWN, {}), ("s3:DeleteObjectVersion", OWN, {}), ("s3:PutObject", OWN, BLIND),
+             ("s3:PutObjectRetention", OWN, {}), ("s3:GetObject", OWN, {"aws:SourceVpce": None})]
+    assert "Allowed" not in node({"requests": [thief.request(*a) for a in asked]})
+
+
+def test_the_uploader_cannot_overwrite_in_a_bucket_without_our_policy():
+    bare = [Caller("uploader").request("s3:PutObject", OWN, c, bucket_policy=None) for c in (NEW, PART, BLIND)]
+    assert [a == "Allowed" for a in node({"requests": bare})] == [True, True, False]
+
+
+def test_athena_reads_for_those_who_may_read_only_when_switched_on():
+    policy = templates(AthenaReads="yes")[0].resource("BucketPolicy")["PolicyDocument"]
+    via = {"aws:SourceVpce": None, "aws:CalledVia": ["athena.amazonaws.com"]}
+    direct = {"aws:SourceVpce": None}
+    asked = [Caller(role).request("s3:GetObject", RUN, c, bucket_policy=policy)
+             for role in ("auditor", "uploader") for c in (via, direct)]
+    assert [a == "Allowed" for a in node({"requests": asked})] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_certificate_opens_the_role_that_its_ou_names_and_no_other(role):
+    trust = IDENTITIES.resource(f"{role.title()}Role")["AssumeRolePolicyDocument"]
+    arn = f"arn:aws:iam::{ACCOUNT}:role/dbbackup-{role}"
+
+    def ask(ou, anchor=ANCHOR):
+        return {"principal": "rolesanywhere.amazonaws.com", "action": "sts:AssumeRole", "resource": arn,
+                "account": ACCOUNT, "identity": [], "resourcePolicy": trust,
+                "context": {"aws:SourceArn": anchor, "aws:PrincipalTag/x509Subject/OU": ou}}
+
+    asked = [ask(f"dbbackup-{other}") for other in ROLES] + [ask(f"dbbackup-{role}", ANCHOR + "9")]
+    answers = [a == "Allowed" for a in node({"requests": asked})]
+    assert answers == [other == role for other in ROLES] + [False]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_template_says_what_the_policy_file_says(role):
+    """policies/<role>.json is the one source: `dbbackup policy` prints it, the template repeats it."""
+    text = (DEPLOY / "aws" / "policies" / f"{role}.json").read_text()
+    prefix = "backup/${aws:PrincipalTag/x509Subject/CN}/" if role == "uploader" else "backup/*/"
+    for name, value in {"Partition": "aws", "Bucket": BUCKET, "Prefix": prefix, "KmsKeyArn": KEY}.items():
+        text = text.replace("${" + name + "}", value)
+    assert json.loads(text) == identity_policy(role)
+
+
+def test_without_a_kms_key_no_statement_speaks_of_kms():
+    plain = Template("identities", attributes={"TrustAnchor.TrustAnchorArn": ANCHOR},
+                     Bucket=BUCKET, Trust="Both", CaCertificate="PEM")
+    for role in ROLES:
+        assert "kms" not in json.dumps(plain.resource(f"{role.title()}Policy"))

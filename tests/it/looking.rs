@@ -1,0 +1,116 @@
+//! `list` and `show`: what the bucket has.
+
+use crate::support::world::{MONTHLY, WEEKLY, World};
+
+fn stored() -> World {
+    let world = World::new();
+    world.company();
+    world.backup().exits(0);
+    world
+}
+
+#[test]
+fn list_prints_a_row_for_each_stored_set() {
+    let world = stored();
+    let output = world.run(&["list"]).exits(0);
+    for text in ["mysql/shop/weekly/shop_20250818.sql", "mssql/crm/weekly/crm_20250818.bak", WEEKLY, "stored"]
+    {
+        assert!(output.stdout.contains(text), "{text} in {}", output.stdout);
+    }
+    assert_eq!(output.stdout.lines().count(), 4, "{}", output.stdout);
+}
+
+#[test]
+fn list_of_an_empty_bucket_says_so() {
+    let output = World::new().run(&["list"]).exits(0);
+    assert!(output.stdout.contains("No stored backups fit"), "{}", output.stdout);
+}
+
+#[test]
+fn list_takes_an_engine_an_app_a_span_and_a_category() {
+    let world = stored();
+    world.dump("shop/shop_20250825.sql");
+    world.dump("shop2/shop_20250825.sql");
+    world.run(&["mysql", "--date", MONTHLY]).exits(0);
+    let count = |args: &[&str]| {
+        let list: Vec<&str> = ["list", "--json"].iter().chain(args).copied().collect();
+        world.run(&list).exits(0).json()["sets"].as_array().unwrap().len()
+    };
+    assert_eq!(count(&[]), 5);
+    assert_eq!(count(&["mysql"]), 3);
+    assert_eq!(count(&["mysql/shop"]), 2);
+    assert_eq!(count(&["--since", "2025-08-19"]), 2);
+    assert_eq!(count(&["--until", "2025-08-19"]), 3);
+    assert_eq!(count(&["--category", "monthly"]), 2);
+    assert_eq!(count(&["mysql/shop", "--category", "weekly"]), 1);
+}
+
+#[test]
+fn list_json_tells_each_set_with_size_files_and_proof() {
+    let world = stored();
+    let document = world.run(&["list", "oracle", "--json"]).exits(0).json();
+    let set = &document["sets"][0];
+    assert_eq!(set["key"], "oracle/erp/weekly/rman_erp_18-08-2025");
+    assert_eq!((&set["files"], &set["size"], &set["proof"]), (&3.into(), &27_000.into(), &"stored".into()));
+    assert_eq!(set["date"], WEEKLY);
+}
+
+#[test]
+fn list_all_shows_objects_without_a_manifest_as_unproven() {
+    let world = stored();
+    world.put("backup/mysql/shop/weekly/by_hand_20250811.sql", "sent by hand");
+    let plain = world.run(&["list"]).exits(0);
+    assert!(!plain.stdout.contains("by_hand"), "{}", plain.stdout);
+    let all = world.run(&["list", "--all"]).exits(0);
+    assert!(all.stdout.contains("unproven") && all.stdout.contains("mysql/shop/weekly/by_hand_20250811.sql"));
+    let document = world.run(&["list", "--all", "--json"]).exits(0).json();
+    let loose = document["unproven"].as_array().unwrap();
+    assert_eq!(loose.len(), 1, "{document}");
+    assert_eq!(loose[0]["key"], "mysql/shop/weekly/by_hand_20250811.sql");
+}
+
+#[test]
+fn list_tells_a_damaged_manifest_and_exits_1() {
+    let world = stored();
+    world.put("backup/_catalog/mysql/shop/weekly/shop_20250818.sql/manifest.json", "{");
+    world.run(&["list"]).exits(1).says("manifest.json");
+}
+
+#[test]
+fn show_tells_why_and_how_a_set_is_stored() {
+    let world = stored();
+    for key in [
+        "mysql/shop/weekly/shop_20250818.sql",
+        "backup/mysql/shop/weekly/shop_20250818.sql",
+        "s3://backups/backup/mysql/shop/weekly/shop_20250818.sql",
+    ] {
+        let output = world.run(&["show", key]).exits(0);
+        for text in [
+            "Monday 18 August 2025 is in week 3",
+            "stored: S3's own checksum of every object equals ours",
+            "s3://backups/backup/mysql/shop/weekly/shop_20250818.sql",
+            "crc64nvme",
+        ] {
+            assert!(
+                output.stdout.to_lowercase().contains(&text.to_lowercase()),
+                "{text} in {}",
+                output.stdout
+            );
+        }
+    }
+}
+
+#[test]
+fn show_json_is_one_document_with_the_manifest() {
+    let world = stored();
+    let document = world.run(&["show", "oracle/erp/weekly/rman_erp_18-08-2025", "--json"]).exits(0).json();
+    assert_eq!(document["manifest"]["files"].as_array().unwrap().len(), 3);
+    assert_eq!(document["proof"], "stored");
+}
+
+#[test]
+fn show_of_what_is_not_there_exits_1() {
+    let world = stored();
+    world.run(&["show", "mysql/shop/weekly/none_20250818.sql"]).exits(1).says("nothing is stored under");
+    world.run(&["show", "s3://another/backup/mysql/x"]).exits(1).says("another");
+}
