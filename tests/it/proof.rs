@@ -156,7 +156,8 @@ async fn each_damage_is_noticed_by_the_commands_that_can() {
             let seen = match words {
                 ["status"] => {
                     let text = said(&output);
-                    ["damaged", "there is no good backup", "speaks of", "the bucket has no backup"]
+                    assert_eq!(output.status.code(), Some(1), "it is old: {text}");
+                    ["damaged", "there is no good backup", "speaks of", "The bucket has no backup"]
                         .iter()
                         .any(|word| text.contains(word))
                 }

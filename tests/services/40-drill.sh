@@ -62,7 +62,7 @@ aws s3 mb s3://adopt >/dev/null
 sed -i -e 's/^bucket = .*/bucket = "adopt"/' -e '/^\[drill\]/,$d' "$home/config.toml"
 aws s3 cp --quiet "$src/mysql/shop/shop_20250818.sql" s3://adopt/backup/mysql/shop/weekly/shop_20250818.sql
 exits 0 'it is adopted' from_cron adopt
-exits 0 'verify finds it good' from_cron verify
+exits 0 'verify --reread finds it good' from_cron verify --reread
 says 'and records that' '1 of 1 sets are good.*1 proofs recorded'
 exits 0 'it restores' from_cron drill mysql/shop
 says 'with every row' '5002 rows'
