@@ -253,7 +253,7 @@ pub struct VerifyArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
-    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }
@@ -276,7 +276,7 @@ pub struct StatusArgs {
     /// Write metrics for the textfile collector of Prometheus' node exporter
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
-    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }
@@ -294,7 +294,7 @@ pub struct DrillArgs {
     /// So many good sets picked by chance, in place of the newest of each app
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
-    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }
@@ -312,7 +312,7 @@ pub struct AdoptArgs {
     /// Say what would be done; read no object and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Look under another host's prefix: what `{hostname}` in [s3] prefix stands for
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 }

@@ -30,7 +30,11 @@ dump() { mariadb-dump --no-defaults --socket="$MARIADB_SOCKET" --user=root "$@";
 dump shop >"$src/mysql/shop/shop_20250818.sql"
 dump --all-databases | gzip >"$src/mysql/everything/all_20250818.sql.gz"
 dump shop | sed 's/^INSERT INTO `orders`/INSERT INTO `orderz`/' >"$src/mysql/broken/broken_20250818.sql"
-exits 0 'three dumps are sent' from_cron all --date "$day"
+# slow SECONDS: a dump that takes so long to load.
+slow() { dump shop | sed "/^-- Dump completed/i select sleep($1);"; }
+mkdir "$src/mysql/slow"
+slow 2 >"$src/mysql/slow/slow_20250818.sql"
+exits 0 'the dumps are sent' from_cron all --date "$day"
 
 say '  a dump that loads'
 exits 0 'the drill passes' from_cron drill mysql/shop
@@ -51,8 +55,24 @@ same 'no proof is recorded' '' "$(keys "$bucket" | grep -E 'broken.*proof-' || t
 
 say '  a restore that takes too long'
 printf '\n[drill]\nrto = "1s"\n' >>"$home/config.toml"
-exits 1 'the drill says so' from_cron drill mysql/shop
+exits 1 'the drill says so' from_cron drill mysql/slow
 says 'with both times' 'rto allows 0\.0'
+
+say '  a drill that is interrupted'
+slow 60 >"$src/mysql/shop/slow_20250819.sql"
+exits 0 'a dump that takes a minute is sent' from_cron all --date 2025-08-19
+env -i AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "$BIN" drill mysql/shop --config "$home/config.toml" \
+    >"$WORK/out" 2>"$WORK/err" &
+drill=$!
+for _ in $(seq 100); do
+    [ -z "$(find "$home"/state -path '*drill-*/db/s' 2>/dev/null)" ] || break
+    sleep 0.1
+done
+kill -TERM "$drill"
+code=0
+wait "$drill" || code=$?
+same 'it ends as interrupted' 143 "$code"
+rm "$src/mysql/shop/slow_20250819.sql"
 
 same 'nothing is left on the disk' '' "$(find "$home/state" -name 'drill-*')"
 same 'no server is left running' '' "$(pgrep -f "$home/state/drill-" || true)"
@@ -64,5 +84,5 @@ aws s3 cp --quiet "$src/mysql/shop/shop_20250818.sql" s3://adopt/backup/mysql/sh
 exits 0 'it is adopted' from_cron adopt
 exits 0 'verify --reread finds it good' from_cron verify --reread
 says 'and records that' '1 of 1 sets are good.*1 proofs recorded'
-exits 0 'it restores' from_cron drill mysql/shop
+exits 0 'it restores in the end' from_cron drill mysql/shop
 says 'with every row' '5002 rows'
