@@ -45,6 +45,8 @@ Examples:
   dbbackup mysql --since 2025-08-11       the backups of a week that was missed
   dbbackup list mysql/shop                what the bucket has
   dbbackup restore --latest mysql/shop    bring the newest one back
+  dbbackup status                         whether every app has a good backup that is young enough
+  dbbackup drill mysql/shop               load the newest one into a throwaway server
 
 Exit codes:
   0  everything asked for is done and proven

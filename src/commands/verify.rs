@@ -163,7 +163,7 @@ impl Checker {
             let (checker, places) = (self.clone(), places.clone());
             tasks.spawn(async move {
                 let _place = places.acquire_owned().await;
-                let found = checker.set(&entry.manifest).await;
+                let found = checker.set(&entry).await;
                 (entry.manifest.id, found)
             });
         }
@@ -181,7 +181,8 @@ impl Checker {
         Ok((good, recorded))
     }
 
-    async fn set(&self, manifest: &Manifest) -> Result<Found, Failure> {
+    async fn set(&self, entry: &Entry) -> Result<Found, Failure> {
+        let manifest = &entry.manifest;
         let begun = Instant::now();
         let mut faults: Vec<Fault> =
             verify::record(manifest, self.site.bucket.layout()).into_iter().collect();
@@ -205,7 +206,9 @@ impl Checker {
         }
         let proven = faults.iter().all(|fault| fault.kind == Kind::OtherOnDisk);
         let kind = if self.reread { Proof::Reread } else { Proof::Stored };
-        let recorded = proven && self.record(manifest, kind, begun.elapsed().as_secs_f64()).await;
+        // That S3 still has what it confirmed is no news, and a record of it each night would fill the bucket.
+        let news = self.reread || entry.proof() < kind;
+        let recorded = proven && news && self.record(manifest, kind, begun.elapsed().as_secs_f64()).await;
         Ok(Found { faults, recorded })
     }
 
