@@ -35,6 +35,9 @@
 //! | [`commands`] | one verb a file, and the exit code |
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
+//! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
+//! | [`formats`] | one file format a file: cheap proof that a backup is whole |
+//! | [`drill`] | a throwaway database server |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
 //! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
@@ -51,6 +54,7 @@
 //! A new engine is one file in `engines`; a new verb is one file in `commands` and one arm in its
 //! dispatch.
 
+pub mod adopt;
 pub mod bucket;
 pub mod calendar;
 pub mod catalog;
@@ -58,9 +62,11 @@ pub mod checksum;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod drill;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod engines;
+pub mod expect;
 pub mod formats;
 pub mod lock;
 pub mod log;
@@ -72,5 +78,7 @@ pub mod report;
 pub mod restore;
 pub mod retry;
 pub mod source;
+pub mod status;
 pub mod transfer;
 pub mod ui;
+pub mod verify;

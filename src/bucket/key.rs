@@ -106,6 +106,11 @@ impl Layout {
         ObjectKey::new(format!("{}_catalog/{}/manifest.json", self.prefix, set.key()))
     }
 
+    /// Key of a proof beside a set's manifest. `stamp` is the time in UTC, `kind` what was proven.
+    pub fn proof(&self, set: &SetId, stamp: &str, kind: &str) -> Result<ObjectKey, KeyError> {
+        ObjectKey::new(format!("{}_catalog/{}/proof-{stamp}-{kind}.json", self.prefix, set.key()))
+    }
+
     /// Where run records lie.
     #[must_use]
     pub fn runs_prefix(&self) -> String {

@@ -1,10 +1,11 @@
 //! The catalog: manifests, proofs and run records in the bucket, and their copies on this host.
 //!
 //! What must stay true: a manifest is written last and create-only, and only for a set that S3
-//! confirmed; the copies on the host speed things up and serve identities that may not read, and may
+//! confirmed or that was adopted after reading it; the copies on the host speed things up and serve identities that may not read, and may
 //! be lost without harm.
 
 mod local;
+mod proof;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use bytes::Bytes;
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -20,10 +21,12 @@ use crate::bucket::{
     Bucket, BucketError, CatalogEntry, ErrorKind, KeyError, Listed, ObjectKey, Overwrite, PutOptions,
 };
 use crate::manifest::{self, Manifest};
-use crate::model::{Finding, Proof, SetId, Severity};
+use crate::model::{Finding, Proof, SetId, SetKind, Severity};
 use crate::retry::Policy;
-use crate::transfer::ConfirmedSet;
+use crate::transfer::{AdoptedSet, ConfirmedSet};
 use local::LocalCopies;
+use proof::proof_mark;
+pub use proof::{ProofMark, ProofRecord};
 
 /// A manifest of 2,000 files has about 1 MB; more than this is not one of ours.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -56,17 +59,6 @@ pub struct Entry {
     pub manifest: Manifest,
     /// Proofs recorded after it was stored, oldest first.
     pub proofs: Vec<ProofMark>,
-}
-
-/// A recorded proof, as its object's name tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProofMark {
-    /// When it was recorded.
-    pub at: DateTime<Utc>,
-    /// What was proven.
-    pub kind: Proof,
-    /// Where the record lies.
-    pub key: String,
 }
 
 /// Everything the catalog holds.
@@ -190,6 +182,8 @@ impl Catalog {
             match manifest {
                 Ok(manifest) => {
                     let mut marks = proofs.remove(&id).unwrap_or_default();
+                    // What was proven of a set that was replaced says nothing of the one that is there.
+                    marks.retain(|mark| mark.at.timestamp() >= manifest.created.timestamp());
                     marks.sort_by_key(|mark| mark.at);
                     loaded.entries.insert(id, Entry { manifest, proofs: marks });
                 }
@@ -201,6 +195,18 @@ impl Catalog {
                 }),
             }
         }
+        // What was proven stays when the manifest is lost, and tells of the loss.
+        loaded.findings.extend(proofs.into_keys().map(|id| {
+            Finding {
+                severity: Severity::Error,
+                subject: id.key(),
+                what: "something was proven of this set, but its manifest is gone or cannot be read"
+                    .to_owned(),
+                advice:
+                    "bring the manifest back from a version of the bucket, or run the backup of its day again"
+                        .to_owned(),
+            }
+        }));
         Ok(loaded)
     }
 
@@ -267,6 +273,39 @@ impl Catalog {
             seconds: confirmed.seconds(),
             notes: set.notes.clone(),
         };
+        self.commit_manifest(manifest, overwrite).await
+    }
+
+    /// Records an object that another program stored, create-only.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_adopted(&self, adopted: &AdoptedSet, stamp: Stamp) -> Result<Manifest, CommitError> {
+        let file = adopted.file().clone();
+        let manifest = Manifest {
+            version: manifest::VERSION,
+            id: adopted.id().clone(),
+            date: adopted.date(),
+            kind: SetKind::File,
+            why: stamp.why,
+            source: self.bucket.uri(&file.key),
+            files: vec![file],
+            bucket: self.bucket.name().to_owned(),
+            run: stamp.run,
+            host: stamp.host,
+            dbbackup: env!("CARGO_PKG_VERSION").to_owned(),
+            created: Utc::now(),
+            seconds: adopted.seconds(),
+            notes: vec!["adopted: stored by another program, and read once".to_owned()],
+        };
+        self.commit_manifest(manifest, Overwrite::Never).await
+    }
+
+    async fn commit_manifest(
+        &self,
+        manifest: Manifest,
+        overwrite: Overwrite,
+    ) -> Result<Manifest, CommitError> {
         let key = self.bucket.layout().manifest(&manifest.id)?;
         let json = manifest.to_json()?;
         match self.put_json(&key, json.clone(), overwrite).await {
@@ -332,35 +371,5 @@ fn foreign(object: &Listed) -> Finding {
         subject: object.key.clone(),
         what: "is no manifest and no proof, but lies in the catalog".to_owned(),
         advice: "find out who wrote it; dbbackup leaves it alone".to_owned(),
-    }
-}
-
-/// `…/proof-20250819T010203Z-restored.json`.
-fn proof_mark(key: &str) -> Option<ProofMark> {
-    let name = key.rsplit('/').next()?.strip_prefix("proof-")?.strip_suffix(".json")?;
-    let (at, kind) = name.split_once('-')?;
-    let at = NaiveDateTime::parse_from_str(at, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
-    let kind = match kind {
-        "stored" => Proof::Stored,
-        "reread" => Proof::Reread,
-        "restored" => Proof::Restored,
-        _ => return None,
-    };
-    Some(ProofMark { at, kind, key: key.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn proof_is_read_from_the_objects_name() {
-        let mark =
-            proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-20250819T010203Z-restored.json").unwrap();
-        assert_eq!(
-            (mark.kind, mark.at.to_rfc3339()),
-            (Proof::Restored, "2025-08-19T01:02:03+00:00".to_owned())
-        );
-        assert_eq!(proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-now-restored.json"), None);
     }
 }

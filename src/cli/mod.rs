@@ -45,6 +45,8 @@ Examples:
   dbbackup mysql --since 2025-08-11       the backups of a week that was missed
   dbbackup list mysql/shop                what the bucket has
   dbbackup restore --latest mysql/shop    bring the newest one back
+  dbbackup status                         whether every app has a good backup that is young enough
+  dbbackup drill mysql/shop               load the newest one into a throwaway server
 
 Exit codes:
   0  everything asked for is done and proven
@@ -125,6 +127,14 @@ pub enum Command {
     List(ListArgs),
     /// Say everything that is known about one set
     Show(ShowArgs),
+    /// Compare the catalog with the bucket, the disk, and the bytes themselves
+    Verify(VerifyArgs),
+    /// Say how old each app's newest good backup is, from the bucket alone
+    Status(StatusArgs),
+    /// Restore a backup to scratch space and prove it there
+    Drill(DrillArgs),
+    /// Give objects that another program stored a manifest, after reading each once
+    Adopt(AdoptArgs),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  dbbackup config check --config ./config.toml")]
     Config(ConfigCommand),
@@ -217,6 +227,93 @@ pub struct ShowArgs {
     /// Print one JSON document instead of text
     #[arg(long)]
     pub json: bool,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup verify                          every set: its objects, their sizes, S3's checksums
+  dbbackup verify mysql/shop --local       also against the files still on this host
+  dbbackup verify --reread --sample 3      download three sets and compare every byte")]
+pub struct VerifyArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// Also compare with the files that are still on this host
+    #[arg(long)]
+    pub local: bool,
+    /// Download every object and compare its bytes; nothing is written to the disk
+    #[arg(long)]
+    pub reread: bool,
+    /// Only so many sets, picked by chance
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: Option<u32>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// How the status is told.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup status
+  dbbackup status --nagios
+  dbbackup status --metrics /var/lib/node_exporter/textfile/dbbackup.prom")]
+#[command(group = clap::ArgGroup::new("form").args(["json", "nagios", "metrics"]))]
+pub struct StatusArgs {
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// One line with performance data, exit codes 0, 1 and 2, as Nagios wants it
+    #[arg(long)]
+    pub nagios: bool,
+    /// Write metrics for the textfile collector of Prometheus' node exporter
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is restored for a proof.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup drill mysql/shop                load the newest dump into a throwaway server
+  dbbackup drill --sample 1                any one set, by chance")]
+pub struct DrillArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// So many good sets picked by chance, in place of the newest of each app
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: Option<u32>,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is adopted.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup adopt --dry-run                 what would be adopted, and what cannot be
+  dbbackup adopt mysql/shop")]
+pub struct AdoptArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// Say what would be done; read no object and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,

@@ -58,7 +58,7 @@ fn misspelt_word_is_refused_with_the_one_that_was_meant() {
         ("orcale", "dbbackup oracle"),
         ("lst", "dbbackup list"),
         ("retsore x", "dbbackup restore"),
-        ("verify-everything", "restore, list, show"),
+        ("frobnicate-everything", "restore, list, show"),
         ("--config /x orcale", "dbbackup oracle"),
     ] {
         let text = refused(words);

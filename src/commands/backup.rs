@@ -1,6 +1,6 @@
 //! `dbbackup [all|oracle|mysql|mssql]`: discover, plan, ship, commit, report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use crate::calendar;
 use crate::catalog::{CommitError, Stamp};
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError, Why};
-use crate::model::{DateRange, Engine, ExitCode, Finding, SetKind, Severity, Target};
+use crate::expect::{self, Outcome};
+use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, SetKind, Severity, Target};
 use crate::plan::{self, Action, ShipReason, Step};
 use crate::report::{self, PassedReport, RunReport, SetReport, Status};
 use crate::transfer::{ConfirmedSet, Events, FileError, Order, Pool, Settings, ShipError, Uploader};
@@ -23,6 +24,8 @@ use crate::ui;
 
 /// Sets under way at once; their files share one pool.
 const SETS_AT_ONCE: usize = 16;
+/// With `app = "*"`, an app that had a backup within so many days before the run is expected.
+const EXPECT_DAYS: u64 = 30;
 /// After an interruption, what is under way may take this long to end, and the record of the run as
 /// long again: together less than the 10 s that operators and systemd are promised.
 const GRACE: Duration = Duration::from_secs(4);
@@ -99,9 +102,14 @@ impl<'c> Run<'c> {
         for passed in &found.passed {
             log_passed(passed);
         }
+        let known_apps = self.apps(&found);
         let site = Site::new(self.config).await?;
         let (steps, findings) = self.unless_cancelled(self.prepare(&site, found)).await??;
         let (sets, errors) = self.carry_out(&site, steps).await;
+        let mut findings = findings;
+        if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
+            findings.extend(self.missing(&site, &sets, known_apps).await);
+        }
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
         if nothing_but_bucket_errors(&report.sets, &errors) {
@@ -120,6 +128,66 @@ impl<'c> Run<'c> {
         site.reach().await?;
         self.allow_replace(site).await?;
         Ok(self.plan(site, found).await)
+    }
+
+    /// The apps that the source knows: those of the sets found, and those with backups of other days.
+    fn apps(&self, found: &Found) -> BTreeSet<(Engine, RelPath)> {
+        let mut apps: BTreeSet<_> = found.sets.iter().map(|set| (set.engine, set.app.clone())).collect();
+        for passed in found.passed.iter().filter(|passed| matches!(passed.why, Why::OtherDate(_))) {
+            let app = self.config.sources.iter().find_map(|(engine, source)| {
+                let dir = passed.path.parent()?;
+                let rel = std::fs::canonicalize(&source.dir)
+                    .ok()
+                    .and_then(|real| dir.strip_prefix(real).ok())
+                    .or_else(|| dir.strip_prefix(&source.dir).ok())?;
+                Some((*engine, rel.to_str()?.parse().ok()?))
+            });
+            apps.extend(app);
+        }
+        apps
+    }
+
+    /// What `[[expect]]` demands of the days of this run and is not in the bucket after it.
+    async fn missing(
+        &self,
+        site: &Site,
+        sets: &[SetReport],
+        mut apps: BTreeSet<(Engine, RelPath)>,
+    ) -> Vec<Finding> {
+        let days = self.request.dates;
+        let first = days.first().day();
+        let recent = first.checked_sub_days(chrono::Days::new(EXPECT_DAYS)).unwrap_or(first);
+        let mut stored = BTreeSet::new();
+        match site.catalog.load("").await {
+            Ok(loaded) => {
+                for entry in loaded.entries.values() {
+                    let (id, date) = (&entry.manifest.id, entry.manifest.date);
+                    if date.day() >= recent {
+                        apps.insert((id.engine, id.app.clone()));
+                    }
+                    if entry.proof() >= crate::model::Proof::Stored {
+                        stored.insert((id.engine, id.app.clone(), date));
+                    }
+                }
+            }
+            // A write-only identity knows what this run stored, and the apps on the disk.
+            Err(error) => tracing::debug!("the catalog cannot be read for [[expect]]: {error}"),
+        }
+        let named = self.config.expect.iter().filter_map(|expect| Some((expect.engine, expect.app.clone()?)));
+        apps.extend(named);
+        let asked: Vec<Engine> = self.request.target.engines().collect();
+        apps.retain(|(engine, _)| asked.contains(engine));
+        let outcomes: Vec<Outcome<'_>> = sets
+            .iter()
+            .map(|set| Outcome {
+                engine: set.engine,
+                app: &set.app,
+                date: set.date,
+                stored: matches!(set.status, Status::Sent | Status::Skipped),
+                why: &set.why,
+            })
+            .collect();
+        expect::missing(&self.config.expect, &apps, &outcomes, &stored, days)
     }
 
     async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {

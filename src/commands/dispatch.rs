@@ -8,10 +8,13 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::backup::{Request, Run};
 use super::setup::Failure;
 use super::signals::Signals;
-use super::{completions, config_check, list, man, restore, show};
+use super::{adopt, completions, config_check, drill, list, man, restore, show, status, verify};
 use crate::bucket::Overwrite;
 use crate::calendar::{self, Day};
-use crate::cli::{BackupArgs, Cli, Command, ConfigCommand, DemoArgs, ListArgs, RestoreArgs};
+use crate::cli::{
+    BackupArgs, Cli, Command, ConfigCommand, DemoArgs, DrillArgs, ListArgs, RestoreArgs, StatusArgs,
+    VerifyArgs,
+};
 use crate::config::Config;
 use crate::lock::{Lock, LockError};
 use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, Verbosity};
@@ -59,6 +62,23 @@ impl Session {
                 let config = load(args.host.as_deref())?;
                 let _log = self.terminal_log();
                 show::show(&config, &args.key, args.json).await
+            }
+            Some(Command::Verify(args)) => self.verify(&load(args.host.as_deref())?, args).await,
+            Some(Command::Status(args)) => {
+                let config = load(args.host.as_deref())?;
+                let _log = self.terminal_log();
+                status::status(&config, form(args)).await
+            }
+            Some(Command::Drill(args)) => self.drill(&load(args.host.as_deref())?, args).await,
+            Some(Command::Adopt(args)) => {
+                let config = load(args.host.as_deref())?;
+                let _log = self.terminal_log();
+                let signals = listen()?;
+                let (selector, token) = (args.selector, signals.token());
+                let adopted =
+                    adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet)
+                        .await;
+                interruptible(adopted, &signals)
             }
             Some(Command::Config(ConfigCommand::Check)) => {
                 let config = load(None)?;
@@ -182,10 +202,30 @@ impl Session {
         let signals = listen()?;
         let done =
             restore::restore(config, &what, &place, existing, signals.token(), &self.lines, self.quiet).await;
-        match signals.exit_code() {
-            None => done,
-            Some(code) => done.map(|_| code).map_err(|failure| Failure { code, ..failure }),
-        }
+        interruptible(done, &signals)
+    }
+
+    async fn verify(&self, config: &Config, args: VerifyArgs) -> Result<ExitCode, Failure> {
+        let query = verify::Query {
+            selector: args.selector,
+            local: args.local,
+            reread: args.reread,
+            sample: args.sample.map(count),
+            json: args.json,
+        };
+        let _log = self.terminal_log();
+        let signals = listen()?;
+        let quiet = self.quiet || args.json;
+        interruptible(verify::verify(config, &query, signals.token(), &self.lines, quiet).await, &signals)
+    }
+
+    async fn drill(&self, config: &Config, args: DrillArgs) -> Result<ExitCode, Failure> {
+        let _log = self.terminal_log();
+        let signals = listen()?;
+        let (selector, sample) = (args.selector, args.sample.map(count));
+        let drilled =
+            drill::drill(config, selector.as_ref(), sample, signals.token(), &self.lines, self.quiet).await;
+        interruptible(drilled, &signals)
     }
 
     #[cfg(feature = "embedded")]
@@ -206,6 +246,27 @@ impl Session {
         Err(Failure::usage(anyhow::anyhow!(
             "this dbbackup was built without its embedded S3 server: build it with `--features embedded`"
         )))
+    }
+}
+
+/// A signal decides the exit code, whatever else was in the way.
+fn interruptible(done: Result<ExitCode, Failure>, signals: &Signals) -> Result<ExitCode, Failure> {
+    match signals.exit_code() {
+        None => done,
+        Some(code) => done.map(|_| code).map_err(|failure| Failure { code, ..failure }),
+    }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn form(args: StatusArgs) -> status::Form {
+    match args.metrics {
+        Some(path) => status::Form::Metrics(path),
+        None if args.nagios => status::Form::Nagios,
+        None if args.json => status::Form::Json,
+        None => status::Form::Table,
     }
 }
 

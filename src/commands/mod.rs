@@ -1,6 +1,7 @@
 //! One verb a file. Commands put the stages together and decide the exit code; they use `anyhow`, and
 //! log an error once, where it stops.
 
+mod adopt;
 mod backup;
 #[cfg(feature = "embedded")]
 mod company;
@@ -9,11 +10,14 @@ mod config_check;
 #[cfg(feature = "embedded")]
 mod demo;
 mod dispatch;
+mod drill;
 mod list;
 mod man;
 mod restore;
 mod setup;
 mod show;
 mod signals;
+mod status;
+mod verify;
 
 pub use dispatch::run;

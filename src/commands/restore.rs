@@ -332,7 +332,7 @@ fn stamp(file: &std::fs::File, item: &Item, path: &std::path::Path) {
     }
 }
 
-fn fetch_failure(error: FetchError) -> Failure {
+pub(super) fn fetch_failure(error: FetchError) -> Failure {
     match error {
         FetchError::Bucket(error) => Failure::from(error),
         FetchError::Cancelled => Failure { code: ExitCode::Interrupted, error: error.into() },

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::setup::{Failure, Site};
-use crate::catalog::Entry;
+use crate::catalog::{Entry, ProofRecord};
 use crate::config::Config;
 use crate::manifest::Confirmation;
 use crate::model::{ExitCode, Proof, SetId};
@@ -25,7 +25,11 @@ pub(super) async fn show(config: &Config, key: &str, json: bool) -> Result<ExitC
         });
         serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
     } else {
-        describe(&entry, &site)
+        let mut records = Vec::new();
+        for mark in &entry.proofs {
+            records.push(site.catalog.read_proof(mark).await.ok());
+        }
+        describe(&entry, &records, &site)
     };
     ui::result(&text).map_err(anyhow::Error::from)?;
     Ok(ExitCode::Done)
@@ -54,7 +58,7 @@ async fn find(site: &Site, key: &str) -> Result<Entry, Failure> {
     })
 }
 
-fn describe(entry: &Entry, site: &Site) -> String {
+fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> String {
     let manifest = &entry.manifest;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
@@ -75,8 +79,9 @@ fn describe(entry: &Entry, site: &Site) -> String {
         ),
     );
     line("Proof", &format!("{}: {}", entry.proof(), meaning(entry.proof())));
-    for mark in &entry.proofs {
-        line("", &format!("{} on {}", mark.kind, mark.at.format("%Y-%m-%d %H:%M UTC")));
+    for (mark, record) in entry.proofs.iter().zip(records) {
+        let how = record.as_ref().map_or_else(|| ": its record cannot be read".to_owned(), told);
+        line("", &format!("{} on {}{how}", mark.kind, mark.at.format("%Y-%m-%d %H:%M UTC")));
     }
     line(
         "Stored",
@@ -102,6 +107,20 @@ fn describe(entry: &Entry, site: &Site) -> String {
             if file.parts == 1 { "1 request".to_owned() } else { format!("{} parts", file.parts) },
         );
     }
+    text
+}
+
+/// How long a proof took, and what it counted.
+fn told(record: &ProofRecord) -> String {
+    let count = |name: &str| record.details.get(name).and_then(serde_json::Value::as_u64);
+    let mut text = String::new();
+    if let Some(seconds) = record.seconds() {
+        let _infallible = write!(text, ", {:.1} min", seconds / 60.0);
+    }
+    if let (Some(tables), Some(rows)) = (count("tables"), count("rows")) {
+        let _infallible = write!(text, ", {tables} tables, {rows} rows");
+    }
+    let _infallible = write!(text, ", on {}", record.host);
     text
 }
 

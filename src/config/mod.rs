@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::calendar::CategoryRules;
+use crate::expect::Expect;
 use crate::model::{Category, Engine};
 use crate::source::{self, Excludes};
 
@@ -41,6 +42,10 @@ pub struct Config {
     pub state: State,
     /// How backups are picked and sent.
     pub backup: Backup,
+    /// How restores are rehearsed.
+    pub drill: Drill,
+    /// What must exist.
+    pub expect: Vec<Expect>,
 }
 
 impl Config {
@@ -220,4 +225,20 @@ pub struct Backup {
     pub part_size: u64,
     /// How a date becomes a category.
     pub categories: CategoryRules,
+}
+
+/// `[drill]`.
+#[derive(Debug, Clone)]
+pub struct Drill {
+    /// Absolute path of the directory that sets are restored under; none: `[state] dir`.
+    pub scratch: Option<PathBuf>,
+    /// The mariadbd or mysqld to load dumps into; none: found on the usual paths.
+    pub server: Option<PathBuf>,
+    /// Longest time that a restore may take. Default 60 min.
+    pub rto: Duration,
+}
+
+impl Drill {
+    /// Default of `rto`.
+    pub const RTO: Duration = Duration::from_hours(1);
 }

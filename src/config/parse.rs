@@ -12,13 +12,15 @@ use toml::de::DeTable;
 use super::error::{ConfigError, Report};
 use super::section::{At, Section};
 use super::values::MIB;
-use super::{Backup, ChecksumChoice, Config, Log, LogFormat, S3, Source, Sse, State};
+use super::{Backup, ChecksumChoice, Config, Drill, Log, LogFormat, S3, Source, Sse, State};
 use super::{names, secrets, values};
 use crate::calendar::CategoryRules;
-use crate::model::{Category, Engine};
+use crate::expect::{Expect, Schedule};
+use crate::model::{Category, Engine, RelPath};
 use crate::source::Excludes;
 
-pub(super) const SECTIONS: [&str; 7] = ["oracle", "mysql", "mssql", "s3", "log", "state", "backup"];
+pub(super) const SECTIONS: [&str; 9] =
+    ["oracle", "mysql", "mssql", "s3", "log", "state", "backup", "drill", "expect"];
 
 pub(super) const CHECKSUMS: [(&str, ChecksumChoice); 5] = [
     ("auto", ChecksumChoice::Auto),
@@ -34,6 +36,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// A part of 5 GiB over a line of 1 Mbit/s takes half a day.
 const DAY: Duration = Duration::from_hours(24);
+/// A year: more is no objective.
+const RPO_MAX: Duration = Duration::from_hours(24 * 365);
 
 /// S3's limits for a part (S3 user guide, "Multipart upload limits").
 const PART_MIN: u64 = 5 * MIB;
@@ -65,9 +69,11 @@ pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, C
     let log = log(document, &mut report);
     let state = state(document, &mut report);
     let backup = backup(document, &mut report);
+    let drill = drill(document, &mut report);
+    let expect = expect(document, &mut report);
     match s3 {
         Some(s3) if report.is_clean() => {
-            Ok(Config { path: path.to_owned(), sources, s3, log, state, backup })
+            Ok(Config { path: path.to_owned(), sources, s3, log, state, backup, drill, expect })
         }
         _ => Err(report.into_error(path)),
     }
@@ -273,6 +279,62 @@ fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup {
         buffer_memory: buffer_memory.value,
         part_size: part_size.value,
         categories,
+    }
+}
+
+fn drill(document: &DeTable<'_>, report: &mut Report<'_>) -> Drill {
+    let mut section = Section::open(document, "drill", report);
+    let scratch = section.path("scratch").map(|at| at.value);
+    let server = section.path("server").map(|at| at.value);
+    let rto = section.duration("rto", SECOND..=RPO_MAX, Drill::RTO);
+    section.finish();
+    Drill { scratch, server, rto }
+}
+
+fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {
+    let mut all: Vec<Expect> = Vec::new();
+    for table in Section::tables(document, "expect", report) {
+        let at = table.0.clone();
+        let mut section = Section::over("expect", table, report);
+        let engines = "\"oracle\", \"mysql\", \"mssql\"";
+        let engine =
+            section.text("engine", engines, |text| text.parse::<Engine>().map_err(|e| e.to_string()));
+        let apps = "an app as `list` shows it, such as \"shop\", or \"*\" for every app";
+        let app = section.text("app", apps, |text| match text {
+            "*" => Ok(None),
+            text => text.parse::<RelPath>().map(Some).map_err(|error| error.to_string()),
+        });
+        let days = "\"daily\", or \"weekly\" and a day, such as \"weekly mon\"";
+        let schedule = section.text("schedule", days, schedule);
+        for (key, allowed) in [("engine", engines), ("app", apps), ("schedule", days)] {
+            if !section.has(key) {
+                section.missing(key, allowed);
+            }
+        }
+        let range = HOUR..=RPO_MAX;
+        let rpo = section.text("rpo", &values::duration_range(&range), |text| values::duration(text, &range));
+        if let (Some(engine), Some(app), Some(schedule)) = (engine, app, schedule) {
+            let entry = Expect {
+                engine: engine.value,
+                app: app.value,
+                schedule: schedule.value,
+                rpo: rpo.map(|at| at.value),
+            };
+            if all.iter().any(|other| (other.engine, &other.app) == (entry.engine, &entry.app)) {
+                section.problem(&at, "app", "is in another [[expect]] of that engine too; keep one of them");
+            }
+            all.push(entry);
+        }
+        section.finish();
+    }
+    all
+}
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    match text.split_once(' ') {
+        None if text == "daily" => Ok(Schedule::Daily),
+        Some(("weekly", day)) => values::weekday(day.trim()).map(Schedule::Weekly),
+        _ => Err(format!("`{}` is no schedule", secrets::short(text))),
     }
 }
 

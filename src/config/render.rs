@@ -37,6 +37,7 @@ impl Config {
         out.section("state");
         out.set("dir", &self.state.dir.display().to_string());
         self.render_backup(&mut out);
+        self.render_proof(&mut out);
         out.0
     }
 
@@ -89,6 +90,22 @@ impl Config {
         let day = WEEKDAYS.iter().find(|(day, ..)| *day == backup.categories.weekly_day);
         out.set("weekly_day", day.map_or("", |(_, short, _)| short));
         out.raw("monthly_week", &backup.categories.monthly_week);
+    }
+
+    fn render_proof(&self, out: &mut Out) {
+        out.section("drill");
+        let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        out.set_or("scratch", path(&self.drill.scratch).as_deref(), "[state] dir");
+        out.set_or("server", path(&self.drill.server).as_deref(), "mariadbd or mysqld of the usual paths");
+        out.set("rto", &show_duration(self.drill.rto));
+        for expect in &self.expect {
+            out.section("[expect]");
+            out.set("engine", expect.engine.as_str());
+            out.set("app", expect.app.as_ref().map_or("*", |app| app.as_str()));
+            out.set("schedule", &expect.schedule.to_string());
+            let rpo = show_duration(expect.rpo.unwrap_or(expect.schedule.rpo()));
+            out.set("rpo", &rpo);
+        }
     }
 
     /// What is allowed and probably not meant, one sentence each, with what to do.

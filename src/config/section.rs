@@ -49,6 +49,41 @@ impl<'a, 'r, 't> Section<'a, 'r, 't> {
         section
     }
 
+    /// Where the tables of the list `name` stand, each a `[[name]]`.
+    pub(super) fn tables(
+        document: &'a DeTable<'a>,
+        name: &'static str,
+        report: &mut Report<'_>,
+    ) -> Vec<(Range<usize>, &'a DeTable<'a>)> {
+        let Some((key, value)) = document.get_key_value(name) else { return Vec::new() };
+        let wrong = |at: &Range<usize>, report: &mut Report<'_>| {
+            let what =
+                format!("is no list of sections; write each as a line `[[{name}]]` with its keys below");
+            report.add(at, format!("[[{name}]]"), what);
+        };
+        let Some(array) = value.get_ref().as_array() else {
+            wrong(&key.span(), report);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for element in array {
+            match element.get_ref().as_table() {
+                Some(table) => tables.push((element.span(), table)),
+                None => wrong(&element.span(), report),
+            }
+        }
+        tables
+    }
+
+    /// One of [`Self::tables`].
+    pub(super) fn over(
+        name: &'static str,
+        (header, table): (Range<usize>, &'a DeTable<'a>),
+        report: &'r mut Report<'t>,
+    ) -> Self {
+        Self { name, table: Some(table), header, known: Vec::new(), report }
+    }
+
     /// A table inside this section.
     pub(super) fn child(&mut self, key: &'static str, name: &'static str) -> Section<'a, '_, 't> {
         let found = self.take(key, "a table, such as { weekly = \"STANDARD_IA\" }", |value| match value {

@@ -324,8 +324,10 @@ fn uncommented(without_default: bool) -> String {
     let mut text = String::new();
     for line in EXAMPLE.lines() {
         let option = line.strip_prefix("# ").filter(|rest| {
-            rest.split_once(" = ")
-                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b"_1".contains(&b)))
+            rest.starts_with("[[")
+                || rest
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b"_1".contains(&b)))
         });
         match option {
             Some(option) if without_default || !option.contains("# no default") => text.push_str(option),

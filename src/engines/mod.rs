@@ -97,6 +97,12 @@ pub enum SourceError {
     },
 }
 
+/// The date in the name of a dump or a `.bak` file, as discovery reads it.
+#[must_use]
+pub fn date_of_file(name: &str) -> Option<BackupDate> {
+    dates::in_file_name(name).dates().next()
+}
+
 /// Finds the sets of `engine` in `source` whose date lies in `wanted`.
 ///
 /// The source itself may be a symbolic link, since that is how operators move a directory to another

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{BackupDate, Category, Engine, ExitCode, Finding, Proof, Severity};
 
-pub use table::{age, bytes, plan_text, sets_table, summary_table};
+pub use table::{age, bytes, plan_text, sets_table, status_table, summary_table};
 
 /// Form of the record.
 pub const VERSION: u32 = 1;

@@ -8,6 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{RunReport, SetReport};
 use crate::catalog::Entry;
+use crate::status::{self, App};
 
 /// Bytes as people read them: `2.8 GB`.
 #[must_use]
@@ -86,6 +87,28 @@ pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Ut
             right(bytes(manifest.bytes())),
             Cell::new(entry.proof()),
             right(age(manifest.created, now)),
+        ]);
+    }
+    table.to_string()
+}
+
+/// The table of `status`.
+#[must_use]
+pub fn status_table(apps: &[App], now: DateTime<Utc>) -> String {
+    let mut table = plain(&["App", "Newest", "Age", "RPO", "Size", "Median", "Proof", "Proven", "State"]);
+    for app in apps {
+        let newest = app.newest.as_ref();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.add_row([
+            Cell::new(app.name()),
+            Cell::new(or_dash(newest.map(|newest| newest.date.to_string()))),
+            right(or_dash(newest.map(|newest| status::hours(newest.age_seconds)))),
+            right(status::hours(app.rpo_seconds)),
+            right(or_dash(newest.map(|newest| bytes(newest.size)))),
+            right(or_dash(app.median_size.map(bytes))),
+            Cell::new(or_dash(newest.map(|newest| newest.proof.to_string()))),
+            right(or_dash(newest.map(|newest| age(newest.proven, now)))),
+            Cell::new(app.state.as_str()),
         ]);
     }
     table.to_string()

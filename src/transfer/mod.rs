@@ -4,6 +4,7 @@
 //! completed; requests and memory come from one bounded [`Pool`]; nothing counts as stored until it
 //! was compared; nothing is written over without the operator's word.
 
+mod adopted;
 mod confirmed;
 mod download;
 mod error;
@@ -16,6 +17,7 @@ mod reader;
 mod small;
 mod upload;
 
+pub use adopted::AdoptedSet;
 pub use confirmed::ConfirmedSet;
 pub use download::{Downloader, FetchError, Wanted};
 pub use error::{FileError, ShipError};

@@ -17,6 +17,7 @@ mod every_call;
 mod interrupted;
 mod looking;
 mod other_stores;
+mod proof;
 mod restoring;
 mod sources;
 mod support;

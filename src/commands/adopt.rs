@@ -1,0 +1,128 @@
+//! `dbbackup adopt`: gives objects of the old script a manifest, after reading each once.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU32;
+
+use tokio_util::sync::CancellationToken;
+
+use super::setup::{Failure, Site};
+use crate::adopt::{self, Step};
+use crate::bucket::{Listed, ObjectKey};
+use crate::catalog::Stamp;
+use crate::config::Config;
+use crate::model::{BackupDate, Engine, ExitCode, Selector, SetId, Severity};
+use crate::transfer::{Downloader, Pool};
+use crate::{report, ui};
+
+/// Adopts what can be, names what cannot, and ends with 1 where there was any such.
+pub(super) async fn adopt(
+    config: &Config,
+    selector: Option<&Selector>,
+    dry_run: bool,
+    cancel: CancellationToken,
+    lines: &ui::Lines,
+    quiet: bool,
+) -> Result<ExitCode, Failure> {
+    let site = Site::new(config).await?;
+    let mut steps = plan(&site, selector).await?;
+    if let Some(selector) = selector {
+        steps.retain(|step| match step {
+            Step::Adopt { id, .. } => selector.matches(id),
+            Step::Leave { .. } => true,
+        });
+    }
+    if steps.is_empty() {
+        tracing::info!("every object has its manifest: there is nothing to adopt");
+        return Ok(ExitCode::NothingFound);
+    }
+    let total = steps
+        .iter()
+        .map(|step| match step {
+            Step::Adopt { size, .. } => *size,
+            Step::Leave { .. } => 0,
+        })
+        .sum();
+    let (bars, events) = lines.watch("reading", total, quiet || dry_run);
+    let backup = &config.backup;
+    let downloader = Downloader {
+        bucket: site.bucket.clone(),
+        pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
+        policy: site.policy.clone(),
+        part_size: backup.part_size,
+        events,
+        cancel: cancel.clone(),
+    };
+    let mut failed = false;
+    for step in steps {
+        if cancel.is_cancelled() {
+            break;
+        }
+        match step {
+            Step::Leave { key, why } => {
+                tracing::warn!("[NOT ADOPTED] {key}: {why}");
+                failed = true;
+            }
+            Step::Adopt { id, size, .. } if dry_run => {
+                tracing::info!("would read and adopt {id} ({})", report::bytes(size));
+            }
+            Step::Adopt { id, date, key, size, .. } => {
+                match one(&site, &downloader, id.clone(), date, key).await {
+                    Ok(()) => tracing::info!(bytes = size, "[ADOPTED] {id} of {date}"),
+                    Err(error) => {
+                        tracing::error!("[NOT ADOPTED] {id}: {error:#}");
+                        failed = true;
+                    }
+                }
+            }
+        }
+    }
+    drop(downloader);
+    bars.finish().await;
+    Ok(if failed { ExitCode::Failed } else { ExitCode::Done })
+}
+
+async fn plan(site: &Site, selector: Option<&Selector>) -> Result<Vec<Step>, Failure> {
+    let scope = selector.map(Selector::scope);
+    let loaded = site.catalog.load(scope.as_deref().unwrap_or_default()).await?;
+    // What a manifest that cannot be read speaks of must not be given another one.
+    if let Some(finding) = loaded.findings.iter().find(|finding| finding.severity == Severity::Error) {
+        return Err(Failure::from(anyhow::anyhow!(
+            "{}: {}; mend the catalog before anything is adopted (`dbbackup verify`)",
+            finding.subject,
+            finding.what
+        )));
+    }
+    let mut listed: Vec<Listed> = Vec::new();
+    let scopes =
+        scope.map_or_else(|| Engine::ALL.map(|engine| format!("{engine}/")).to_vec(), |scope| vec![scope]);
+    for scope in scopes {
+        let prefix = format!("{}{scope}", site.bucket.layout().prefix());
+        let objects =
+            site.policy.run("list the bucket", &AtomicU32::new(0), || site.bucket.list(&prefix)).await?;
+        listed.extend(objects);
+    }
+    let known: BTreeSet<&str> = loaded
+        .entries
+        .values()
+        .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
+        .collect();
+    Ok(adopt::plan(&listed, &known, site.bucket.layout()))
+}
+
+async fn one(
+    site: &Site,
+    downloader: &Downloader,
+    id: SetId,
+    date: BackupDate,
+    key: String,
+) -> anyhow::Result<()> {
+    let key = ObjectKey::new(key)?;
+    let stamp = Stamp {
+        run: format!("adopt-{}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")),
+        host: crate::source::host_name(),
+        why: format!("it was found under {}/", id.category),
+    };
+    let adopted = downloader.adopt(id, date, key).await?;
+    site.catalog.commit_adopted(&adopted, stamp).await?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! `dbbackup drill`: restores a backup to scratch space, proves it there, and removes it again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::setup::{Failure, Site};
+use super::verify::sample;
+use crate::bucket::ObjectKey;
+use crate::catalog::Entry;
+use crate::config::Config;
+use crate::drill::Throwaway;
+use crate::formats::{self, Format, compressed};
+use crate::manifest::Manifest;
+use crate::model::{Engine, ExitCode, Proof, Selector, SetKind, Severity, Verdict};
+use crate::transfer::{Downloader, Pool, Wanted};
+use crate::ui;
+
+/// Restores the newest good set of each app, or some by chance, and proves each.
+pub(super) async fn drill(
+    config: &Config,
+    selector: Option<&Selector>,
+    count: Option<usize>,
+    cancel: CancellationToken,
+    lines: &ui::Lines,
+    quiet: bool,
+) -> Result<ExitCode, Failure> {
+    let site = Site::new(config).await?;
+    let scope = selector.map(Selector::scope).unwrap_or_default();
+    let loaded = site.catalog.load(&scope).await?;
+    let mut failed = false;
+    for finding in loaded.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        tracing::error!("{}: {}; {}", finding.subject, finding.what, finding.advice);
+        failed = true;
+    }
+    let good = loaded.entries.into_values().filter(|entry| {
+        entry.proof() >= Proof::Stored && selector.is_none_or(|selector| selector.matches(&entry.manifest.id))
+    });
+    let picked = if count.is_some() { sample(good.collect(), count) } else { newest(good) };
+    if picked.is_empty() {
+        tracing::warn!("no good backup fits: there is nothing to drill");
+        return Ok(ExitCode::NothingFound);
+    }
+    let (bars, events) =
+        lines.watch("restoring", picked.iter().map(|entry| entry.manifest.bytes()).sum(), quiet);
+    let backup = &config.backup;
+    let downloader = Downloader {
+        bucket: site.bucket.clone(),
+        pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
+        policy: site.policy.clone(),
+        part_size: backup.part_size,
+        events,
+        cancel: cancel.clone(),
+    };
+    for entry in &picked {
+        let rehearsal = Rehearsal { config, site: &site, downloader: &downloader, manifest: &entry.manifest };
+        let drilled = tokio::select! {
+            drilled = rehearsal.run() => drilled,
+            () = cancel.cancelled() => Err(anyhow::anyhow!("interrupted; nothing is recorded")),
+        };
+        match drilled {
+            Ok(in_time) => failed |= !in_time,
+            Err(error) => {
+                tracing::error!("[DRILL FAILED] {}: {error:#}", entry.manifest.id);
+                failed = true;
+            }
+        }
+        if cancel.is_cancelled() {
+            break;
+        }
+    }
+    drop(downloader);
+    bars.finish().await;
+    Ok(if failed { ExitCode::Failed } else { ExitCode::Done })
+}
+
+fn newest(good: impl Iterator<Item = Entry>) -> Vec<Entry> {
+    let mut apps: BTreeMap<_, Entry> = BTreeMap::new();
+    for entry in good {
+        let id = &entry.manifest.id;
+        let moment = |entry: &Entry| (entry.manifest.date, entry.manifest.created);
+        match apps.get(&(id.engine, id.app.clone())) {
+            Some(other) if moment(other) >= moment(&entry) => {}
+            _ => {
+                apps.insert((id.engine, id.app.clone()), entry);
+            }
+        }
+    }
+    apps.into_values().collect()
+}
+
+/// One set's drill.
+struct Rehearsal<'a> {
+    config: &'a Config,
+    site: &'a Site,
+    downloader: &'a Downloader,
+    manifest: &'a Manifest,
+}
+
+impl Rehearsal<'_> {
+    /// False where it took longer than the RTO. The scratch directory goes whatever happens.
+    async fn run(&self) -> anyhow::Result<bool> {
+        let id = &self.manifest.id;
+        let scratch = self.config.drill.scratch.as_ref().unwrap_or(&self.config.state.dir);
+        std::fs::create_dir_all(scratch).with_context(|| format!("make {}", scratch.display()))?;
+        let dir = tempfile::Builder::new()
+            .prefix("drill-")
+            .tempdir_in(scratch)
+            .with_context(|| format!("make a directory in {}", scratch.display()))?;
+        tracing::info!("drill of {id} in {}", dir.path().display());
+        let begun = Instant::now();
+        let files = self.restore(&dir.path().join("set")).await?;
+        let download = begun.elapsed().as_secs_f64();
+        let (kind, mut details) = match (id.engine, self.manifest.kind, files.as_slice()) {
+            (Engine::Mysql, SetKind::File, [dump]) => self.load(dir.path(), dump).await?,
+            _ => (Proof::Reread, inspected(files.clone()).await?),
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        let rto = self.config.drill.rto;
+        let in_time = seconds <= rto.as_secs_f64();
+        if let Some(details) = details.as_object_mut() {
+            details.insert("by".to_owned(), "drill".into());
+            details.insert("seconds".to_owned(), seconds.into());
+            details.insert("download_seconds".to_owned(), download.into());
+            details.insert("rto_seconds".to_owned(), rto.as_secs().into());
+            details.insert("within_rto".to_owned(), in_time.into());
+        }
+        dir.close().context("remove the scratch directory")?;
+        tracing::info!(
+            minutes = format!("{:.1}", seconds / 60.0),
+            "[PROVEN] {id} is {kind}: {}",
+            details.get("how").and_then(|how| how.as_str()).unwrap_or_default()
+        );
+        self.site
+            .catalog
+            .record_proof(id, kind, details)
+            .await
+            .map_err(|error| anyhow::anyhow!("it is {kind}, but that is not recorded: {error}"))?;
+        if !in_time {
+            tracing::error!(
+                "{id}: it restores, but in {:.1} minutes where [drill] rto allows {:.1}; a faster line or server, or \
+                 another objective, is needed",
+                seconds / 60.0,
+                rto.as_secs_f64() / 60.0
+            );
+        }
+        Ok(in_time)
+    }
+
+    async fn restore(&self, to: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for stored in &self.manifest.files {
+            let name = Path::new(self.manifest.id.name.as_str());
+            let path =
+                if stored.path.is_empty() { to.join(name) } else { to.join(name).join(stored.path.as_str()) };
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+            }
+            let file =
+                std::fs::File::create_new(&path).with_context(|| format!("make {}", path.display()))?;
+            let wanted = Wanted {
+                key: ObjectKey::new(stored.key.clone())?,
+                size: stored.size,
+                version: stored.version_id.clone(),
+                checksum: Some(stored.checksum.clone()),
+            };
+            self.downloader.fetch(&wanted, file, &path).await?;
+            files.push(path);
+        }
+        Ok(files)
+    }
+
+    /// Loads a dump into a server of its own.
+    async fn load(&self, dir: &Path, dump: &Path) -> anyhow::Result<(Proof, serde_json::Value)> {
+        // A dump cut between two statements loads without an error.
+        let inspection = inspected(vec![dump.to_owned()]).await?;
+        let kind = match Format::of_name(self.manifest.id.name.as_str()) {
+            Some(Format::Compressed(kind)) => Some(kind),
+            Some(Format::SqlDump | Format::Mtf) | None => None,
+        };
+        let begun = Instant::now();
+        let home = dir.join("db");
+        std::fs::create_dir(&home).with_context(|| format!("make {}", home.display()))?;
+        let server = Throwaway::create(&home, self.config.drill.server.as_deref()).await?;
+        let prepared = begun.elapsed().as_secs_f64();
+        server.load(dump, kind).await?;
+        let loaded = begun.elapsed().as_secs_f64();
+        let counted = server.check().await?;
+        let checked = begun.elapsed().as_secs_f64();
+        let how = format!(
+            "loaded into {}; {} tables checked, {} rows",
+            server.version, counted.tables, counted.rows
+        );
+        let details = serde_json::json!({
+            "how": how,
+            "server": server.version,
+            "tables": counted.tables,
+            "rows": counted.rows,
+            "inspection": inspection.get("how"),
+            "prepare_seconds": prepared,
+            "load_seconds": loaded - prepared,
+            "check_seconds": checked - loaded,
+        });
+        Ok((Proof::Restored, details))
+    }
+}
+
+/// What the formats say of the restored bytes; a file that is cut short is no backup.
+async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<serde_json::Value> {
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut said = Vec::new();
+        for path in &files {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let file = std::fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
+            let judgement = match Format::of_name(&name) {
+                Some(Format::Compressed(kind)) => compressed::judge(kind, file),
+                Some(Format::SqlDump | Format::Mtf) | None => formats::inspect(&name, &file),
+            };
+            let judgement = judgement.with_context(|| format!("read {}", path.display()))?;
+            match &judgement.verdict {
+                Verdict::CutShort { why } => anyhow::bail!("{name} is cut short: {why}"),
+                Verdict::Whole { .. } | Verdict::NotJudged { .. } | Verdict::StillBeingWritten { .. } => {
+                    said.push(format!("{name}: {}", judgement.verdict));
+                }
+            }
+        }
+        Ok(said)
+    });
+    let said = looked.await.context("internal: an inspecting thread ended")??;
+    let how = match said.as_slice() {
+        [one] => format!("every byte compared; {one}"),
+        many => format!("every byte of {} files compared", many.len()),
+    };
+    Ok(serde_json::json!({ "how": how, "inspected": said }))
+}

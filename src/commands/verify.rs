@@ -1,0 +1,352 @@
+//! `dbbackup verify`: the catalog against the bucket, the disk, and the bytes themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::setup::{Failure, Site};
+use crate::bucket::ObjectKey;
+use crate::catalog::{Entry, Loaded};
+use crate::checksum::{Algorithm, Digest};
+use crate::config::Config;
+use crate::manifest::{Manifest, StoredFile};
+use crate::model::{ExitCode, Proof, Selector, SetId, Severity};
+use crate::transfer::{Downloader, Pool, Wanted};
+use crate::verify::{self, Fault, Kind};
+use crate::{report, ui};
+
+/// Sets looked at together; their requests are small.
+const SETS_AT_ONCE: usize = 8;
+
+/// What is compared, and of which sets.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Query {
+    /// Engine, and app.
+    pub(super) selector: Option<Selector>,
+    /// Also with the files still on this host.
+    pub(super) local: bool,
+    /// Also by reading every byte.
+    pub(super) reread: bool,
+    /// Only so many sets, by chance.
+    pub(super) sample: Option<usize>,
+    /// One JSON document.
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    sets: usize,
+    objects: usize,
+    bytes: u64,
+    good: usize,
+    recorded: usize,
+    reread: bool,
+    seconds: f64,
+    faults: Vec<Fault>,
+}
+
+/// Compares, records what was proven, and says with the exit code whether all is well.
+pub(super) async fn verify(
+    config: &Config,
+    query: &Query,
+    cancel: CancellationToken,
+    lines: &ui::Lines,
+    quiet: bool,
+) -> Result<ExitCode, Failure> {
+    let begun = Instant::now();
+    let site = Site::new(config).await?;
+    let scope = query.selector.as_ref().map(Selector::scope).unwrap_or_default();
+    let loaded = site.catalog.load(&scope).await?;
+    let mut faults = record_faults(&loaded);
+    faults.extend(around(&site, &scope, &loaded).await?);
+    let entries: Vec<Entry> = loaded
+        .entries
+        .into_values()
+        .filter(|entry| query.selector.as_ref().is_none_or(|selector| selector.matches(&entry.manifest.id)))
+        .collect();
+    let entries = sample(entries, query.sample);
+    let sets = entries.len();
+    let objects = entries.iter().map(|entry| entry.manifest.files.len()).sum();
+    let bytes = entries.iter().map(|entry| entry.manifest.bytes()).sum();
+    let (bars, events) = lines.watch("reading", if query.reread { bytes } else { 0 }, quiet || !query.reread);
+    let backup = &config.backup;
+    let downloader = Downloader {
+        bucket: site.bucket.clone(),
+        pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
+        policy: site.policy.clone(),
+        part_size: backup.part_size,
+        events,
+        cancel,
+    };
+    let checker = Checker { site, downloader, local: query.local, reread: query.reread };
+    let (good, recorded) = checker.check(entries, &mut faults).await?;
+    drop(checker);
+    bars.finish().await;
+    let document = Document {
+        sets,
+        objects,
+        bytes,
+        good,
+        recorded,
+        reread: query.reread,
+        seconds: begun.elapsed().as_secs_f64(),
+        faults,
+    };
+    let text = if query.json {
+        serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
+    } else {
+        text(&document)
+    };
+    ui::result(&text).map_err(anyhow::Error::from)?;
+    let bad = document.faults.iter().any(|fault| fault.finding.severity == Severity::Error);
+    Ok(if bad { ExitCode::Failed } else { ExitCode::Done })
+}
+
+fn record_faults(loaded: &Loaded) -> Vec<Fault> {
+    loaded.findings.iter().map(|finding| Fault { kind: Kind::Record, finding: finding.clone() }).collect()
+}
+
+/// What lies around the sets: objects without a manifest, uploads without an end.
+async fn around(site: &Site, scope: &str, loaded: &Loaded) -> Result<Vec<Fault>, Failure> {
+    let layout = site.bucket.layout();
+    let prefix = format!("{}{scope}", layout.prefix());
+    let listed = site.policy.run("list the bucket", &AtomicU32::new(0), || site.bucket.list(&prefix)).await?;
+    let known: BTreeSet<&str> = loaded
+        .entries
+        .values()
+        .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
+        .collect();
+    let sets: BTreeSet<&SetId> = loaded.entries.keys().collect();
+    let mut faults = verify::strangers(&listed, &known, &sets, layout);
+    match site.bucket.list_uploads(&prefix).await {
+        Ok(uploads) => faults.extend(verify::unfinished(&uploads)),
+        Err(error) => tracing::warn!("unfinished uploads were not looked for: {error}"),
+    }
+    Ok(faults)
+}
+
+/// `count` of them by chance, or all.
+pub(super) fn sample<T>(mut all: Vec<T>, count: Option<usize>) -> Vec<T> {
+    let Some(count) = count else { return all };
+    while all.len() > count {
+        // A hasher's keys are the standard library's only randomness, and enough for a sample.
+        let number = RandomState::new().hash_one(all.len());
+        let place = usize::try_from(number % all.len() as u64).unwrap_or(0);
+        all.swap_remove(place);
+    }
+    all
+}
+
+#[derive(Debug, Clone)]
+struct Checker {
+    site: Site,
+    downloader: Downloader,
+    local: bool,
+    reread: bool,
+}
+
+impl Checker {
+    /// Adds what is wrong to `faults`; returns how many sets are good, and of how many that is recorded.
+    async fn check(&self, entries: Vec<Entry>, faults: &mut Vec<Fault>) -> Result<(usize, usize), Failure> {
+        let places = Arc::new(Semaphore::new(SETS_AT_ONCE));
+        let mut tasks = JoinSet::new();
+        for entry in entries {
+            let (checker, places) = (self.clone(), places.clone());
+            tasks.spawn(async move {
+                let _place = places.acquire_owned().await;
+                let found = checker.set(&entry).await;
+                (entry.manifest.id, found)
+            });
+        }
+        let mut by_set = BTreeMap::new();
+        let (mut good, mut recorded) = (0, 0);
+        while let Some(done) = tasks.join_next().await {
+            let (id, found) =
+                done.map_err(|error| anyhow::anyhow!("internal: a set's task ended: {error}"))?;
+            let found = found?;
+            good += usize::from(found.faults.is_empty());
+            recorded += usize::from(found.recorded);
+            by_set.insert(id, found.faults);
+        }
+        faults.extend(by_set.into_values().flatten());
+        Ok((good, recorded))
+    }
+
+    async fn set(&self, entry: &Entry) -> Result<Found, Failure> {
+        let manifest = &entry.manifest;
+        let begun = Instant::now();
+        let mut faults: Vec<Fault> =
+            verify::record(manifest, self.site.bucket.layout()).into_iter().collect();
+        faults.extend(self.record_itself(manifest).await?);
+        for file in &manifest.files {
+            let key = key(file)?;
+            let what = format!("look at {key}");
+            let info =
+                self.site.policy.run(&what, &AtomicU32::new(0), || self.site.bucket.head(&key)).await?;
+            let fault = verify::object(file, info.as_ref());
+            // What S3 cannot compare, reading does.
+            let read = self.reread && fault.as_ref().is_none_or(|fault| fault.kind == Kind::NotCompared);
+            if !read {
+                faults.extend(fault);
+            } else if let Some(fault) = self.read(file, key).await? {
+                faults.push(fault);
+            }
+        }
+        if self.local {
+            faults.extend(local(manifest).await?);
+        }
+        let proven = faults.iter().all(|fault| fault.kind == Kind::OtherOnDisk);
+        let kind = if self.reread { Proof::Reread } else { Proof::Stored };
+        // That S3 still has what it confirmed is no news, and a record of it each night would fill the bucket.
+        let news = self.reread || entry.proof() < kind;
+        let recorded = proven && news && self.record(manifest, kind, begun.elapsed().as_secs_f64()).await;
+        Ok(Found { faults, recorded })
+    }
+
+    /// The manifest's own bytes against the checksum that S3 keeps of them.
+    async fn record_itself(&self, manifest: &Manifest) -> Result<Option<Fault>, Failure> {
+        let Ok(key) = self.site.bucket.layout().manifest(&manifest.id) else { return Ok(None) };
+        let Some(theirs) = self.site.bucket.head(&key).await?.and_then(|info| info.checksum) else {
+            return Ok(None);
+        };
+        let bytes = self.site.bucket.get_small(&key, 256 << 20).await?;
+        let mut digest = Digest::new(theirs.algorithm);
+        digest.update(&bytes);
+        let same = theirs.agrees(&digest.full_object());
+        Ok((same == Some(false)).then(|| {
+            Fault::error(
+                Kind::Record,
+                key.as_str(),
+                "its bytes are not those that S3 took",
+                "bring it back from a version of the bucket or a replica",
+            )
+        }))
+    }
+
+    async fn read(&self, file: &StoredFile, key: ObjectKey) -> Result<Option<Fault>, Failure> {
+        let wanted = Wanted {
+            key,
+            size: file.size,
+            version: file.version_id.clone(),
+            checksum: Some(file.checksum.clone()),
+        };
+        match self.downloader.stream(&wanted, &mut std::io::sink()).await {
+            Ok(_) => Ok(None),
+            Err(crate::transfer::FetchError::Damaged { how, .. }) => {
+                Ok(Some(Fault::error(Kind::Damaged, &file.key, how, verify::LOST)))
+            }
+            Err(error) => Err(super::restore::fetch_failure(error)),
+        }
+    }
+
+    /// An identity that may not write has proven it all the same.
+    async fn record(&self, manifest: &Manifest, kind: Proof, seconds: f64) -> bool {
+        let details = serde_json::json!({
+            "by": "verify", "seconds": seconds, "objects": manifest.files.len(), "bytes": manifest.bytes(),
+        });
+        match self.site.catalog.record_proof(&manifest.id, kind, details).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!("{}: it is good, but that is not recorded: {error}", manifest.id);
+                false
+            }
+        }
+    }
+}
+
+struct Found {
+    faults: Vec<Fault>,
+    recorded: bool,
+}
+
+fn key(file: &StoredFile) -> anyhow::Result<ObjectKey> {
+    ObjectKey::new(file.key.clone()).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))
+}
+
+/// The set's files on this host, where it came from here and they are still there.
+async fn local(manifest: &Manifest) -> Result<Vec<Fault>, Failure> {
+    if manifest.host != crate::source::host_name() {
+        return Ok(Vec::new());
+    }
+    let manifest = manifest.clone();
+    tokio::task::spawn_blocking(move || {
+        manifest.files.iter().filter_map(|file| on_disk(&manifest, file)).collect()
+    })
+    .await
+    .map_err(|error| Failure::from(anyhow::anyhow!("internal: a reading thread ended: {error}")))
+}
+
+fn on_disk(manifest: &Manifest, file: &StoredFile) -> Option<Fault> {
+    let mut path = PathBuf::from(&manifest.source);
+    if !file.path.is_empty() {
+        path.push(file.path.as_str());
+    }
+    let fault = |what: String| {
+        Some(Fault::error(
+            Kind::OtherOnDisk,
+            &path.display().to_string(),
+            what,
+            "the bucket has what was sent; find out who changed the file, and send it under another name if it is wanted",
+        ))
+    };
+    let mut open = match std::fs::File::open(&path) {
+        Ok(open) => open,
+        // Swept by the source's own retention: that is its right.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => return fault(format!("it cannot be read: {error}")),
+    };
+    let mut digest = Digest::new(Algorithm::Crc64Nvme);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match open.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => digest.update(buffer.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return fault(format!("it cannot be read: {error}")),
+        }
+    }
+    if digest.len() == file.size && digest.full_object() == file.checksum {
+        return None;
+    }
+    fault(format!("it is not what was stored from here: {} bytes now, {} then", digest.len(), file.size))
+}
+
+fn text(document: &Document) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for Fault { kind, finding } in &document.faults {
+        let word = match kind {
+            Kind::Missing => "MISSING",
+            Kind::Damaged => "DAMAGED",
+            Kind::NotCompared => "not compared",
+            Kind::Record => "RECORD",
+            Kind::Orphaned => "ORPHANED",
+            Kind::Foreign => "foreign",
+            Kind::Unfinished => "unfinished",
+            Kind::OtherOnDisk => "OTHER ON DISK",
+        };
+        let _infallible =
+            writeln!(text, "{word}  {}\n    {}; {}", finding.subject, finding.what, finding.advice);
+    }
+    let how = if document.reread { "every byte read and compared" } else { "compared with S3's checksums" };
+    let _infallible = writeln!(
+        text,
+        "{} of {} sets are good ({} objects, {}, {how}, {:.1} s); {} proofs recorded",
+        document.good,
+        document.sets,
+        document.objects,
+        report::bytes(document.bytes),
+        document.seconds,
+        document.recorded,
+    );
+    text
+}

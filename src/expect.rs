@@ -1,0 +1,191 @@
+//! What must exist: `[[expect]]`, and what is missing by it. Pure.
+//!
+//! What must stay true: a backup that the source never produced and one that was not stored are told
+//! apart, since other people have to act.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{Datelike as _, Weekday};
+
+use crate::model::{BackupDate, DateRange, Engine, Finding, RelPath, Severity};
+
+/// Time after the next backup's day in which it may still arrive, in the RPO where none was set:
+/// the night's jobs, the way to the bucket, and a morning's repair.
+pub const SLACK: Duration = Duration::from_hours(12);
+
+/// One `[[expect]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    /// The database engine.
+    pub engine: Engine,
+    /// One app; none for `*`: every app of the engine that no other entry names.
+    pub app: Option<RelPath>,
+    /// On which days there is a backup.
+    pub schedule: Schedule,
+    /// How old the newest may be, counted from the end of its day; none: the schedule's.
+    pub rpo: Option<Duration>,
+}
+
+/// Days on which there is a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// Every day.
+    Daily,
+    /// One day of the week.
+    Weekly(Weekday),
+}
+
+impl Schedule {
+    /// Whether there must be a backup of that date.
+    #[must_use]
+    pub fn is_due(self, date: BackupDate) -> bool {
+        match self {
+            Self::Daily => true,
+            Self::Weekly(day) => date.day().weekday() == day,
+        }
+    }
+
+    /// One period and [`SLACK`].
+    #[must_use]
+    pub const fn rpo(self) -> Duration {
+        let days = match self {
+            Self::Daily => 1,
+            Self::Weekly(_) => 7,
+        };
+        Duration::from_secs(days * 86_400 + SLACK.as_secs())
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Daily => f.pad("daily"),
+            Self::Weekly(day) => f.pad(&format!("weekly {}", day.to_string().to_ascii_lowercase())),
+        }
+    }
+}
+
+/// What is expected of an app: its own entry before that of `*`.
+#[must_use]
+pub fn of_app<'e>(expectations: &'e [Expect], engine: Engine, app: &RelPath) -> Option<&'e Expect> {
+    let of_engine = || expectations.iter().filter(move |expect| expect.engine == engine);
+    of_engine()
+        .find(|expect| expect.app.as_ref() == Some(app))
+        .or_else(|| of_engine().find(|expect| expect.app.is_none()))
+}
+
+/// What became of one set of a run.
+#[derive(Debug, Clone)]
+pub struct Outcome<'r> {
+    /// The database engine.
+    pub engine: Engine,
+    /// The app.
+    pub app: &'r str,
+    /// The date in its name.
+    pub date: BackupDate,
+    /// Whether it is in the bucket now.
+    pub stored: bool,
+    /// Why not.
+    pub why: &'r str,
+}
+
+/// The backups of `days` that must exist and do not. `apps` are those of the run's engines that the
+/// source or the bucket knows, `stored` what the bucket has.
+#[must_use]
+pub fn missing(
+    expectations: &[Expect],
+    apps: &BTreeSet<(Engine, RelPath)>,
+    outcomes: &[Outcome<'_>],
+    stored: &BTreeSet<(Engine, RelPath, BackupDate)>,
+    days: DateRange,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (engine, app) in apps {
+        let Some(expect) = of_app(expectations, *engine, app) else { continue };
+        let due = days
+            .first()
+            .day()
+            .iter_days()
+            .map(BackupDate::from)
+            .take_while(|date| *date <= days.last())
+            .filter(|date| expect.schedule.is_due(*date));
+        for date in due {
+            let mut of_day = outcomes.iter().filter(|outcome| {
+                outcome.engine == *engine && outcome.app == app.as_str() && outcome.date == date
+            });
+            if stored.contains(&(*engine, app.clone(), date)) || of_day.clone().any(|outcome| outcome.stored)
+            {
+                continue;
+            }
+            let subject = if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") };
+            let (what, advice) = match of_day.next() {
+                Some(outcome) => (
+                    format!("its backup of {date} is on this host and was not stored: {}", outcome.why),
+                    "the database's job did its part; mend what is named, and run dbbackup again".to_owned(),
+                ),
+                None => (
+                    format!("the source never produced its backup of {date} (expected {})", expect.schedule),
+                    "look at the database's own backup job and the space on its disk; dbbackup had nothing to send"
+                        .to_owned(),
+                ),
+            };
+            findings.push(Finding { severity: Severity::Error, subject, what, advice });
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expect(app: Option<&str>, schedule: Schedule) -> Expect {
+        Expect { engine: Engine::Mysql, app: app.map(|app| app.parse().unwrap()), schedule, rpo: None }
+    }
+
+    fn day(text: &str) -> BackupDate {
+        text.parse().unwrap()
+    }
+
+    fn apps(names: &[&str]) -> BTreeSet<(Engine, RelPath)> {
+        names.iter().map(|app| (Engine::Mysql, app.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn never_produced_and_not_stored_are_different_findings() {
+        let expectations = [expect(None, Schedule::Daily)];
+        let date = day("2025-08-18");
+        let failed =
+            Outcome { engine: Engine::Mysql, app: "shop", date, stored: false, why: "the line broke" };
+        let sent = Outcome { app: "crm", stored: true, ..failed.clone() };
+        let found = missing(
+            &expectations,
+            &apps(&["blog", "crm", "shop", "wiki"]),
+            &[failed, sent],
+            &BTreeSet::from([(Engine::Mysql, "wiki".parse().unwrap(), date)]),
+            DateRange::one(date),
+        );
+        let texts: Vec<_> = found.iter().map(|f| (f.subject.as_str(), f.what.as_str())).collect();
+        assert_eq!(
+            texts,
+            [
+                ("mysql/blog", "the source never produced its backup of 2025-08-18 (expected daily)"),
+                ("mysql/shop", "its backup of 2025-08-18 is on this host and was not stored: the line broke"),
+            ]
+        );
+    }
+
+    #[test]
+    fn weekly_app_is_missed_on_its_day_only_and_its_own_entry_counts_before_the_star() {
+        let expectations =
+            [expect(None, Schedule::Daily), expect(Some("crm"), Schedule::Weekly(Weekday::Mon))];
+        let week = DateRange::new(day("2025-08-18"), day("2025-08-24")).unwrap();
+        let found = missing(&expectations, &apps(&["crm"]), &[], &BTreeSet::new(), week);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].what.contains("2025-08-18"), "{found:?}");
+        let found = missing(&expectations, &apps(&["shop"]), &[], &BTreeSet::new(), week);
+        assert_eq!(found.len(), 7);
+    }
+}

@@ -1,0 +1,428 @@
+//! How well an app is backed up, from the bucket's records and listing alone. Pure.
+//!
+//! What must stay true: only a set that was compared with its source and whose objects are all there
+//! counts; the age is that of the data (from the end of the backup's day, in this host's calendar), not
+//! that of the upload.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use chrono::{DateTime, Days, NaiveDateTime, Utc};
+use serde::Serialize;
+
+use crate::bucket::Listed;
+use crate::catalog::Entry;
+use crate::expect::{self, Expect, Schedule};
+use crate::model::{BackupDate, Engine, Proof, RelPath};
+
+/// Backups whose sizes make the median.
+const MEDIAN_OF: usize = 5;
+
+/// How an app stands; ordered, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The newest good backup is young enough.
+    Ok,
+    /// Worth a look.
+    Warning,
+    /// There is none, it is too old, or one that was good is damaged.
+    Critical,
+}
+
+impl State {
+    /// The word for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+        }
+    }
+}
+
+/// The newest good backup of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Newest {
+    /// As `list` prints it.
+    pub key: String,
+    /// The date in its name.
+    pub date: BackupDate,
+    /// Seconds since the end of that day.
+    pub age_seconds: u64,
+    /// Bytes.
+    pub size: u64,
+    /// The best that is known of it.
+    pub proof: Proof,
+    /// When that was proven.
+    pub proven: DateTime<Utc>,
+}
+
+/// One app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct App {
+    /// The database engine.
+    pub engine: Engine,
+    /// The app; may be empty.
+    pub app: RelPath,
+    /// How it stands.
+    pub state: State,
+    /// Why, where it is not `ok`; a sentence each.
+    pub why: Vec<String>,
+    /// How old the newest may be, in seconds.
+    pub rpo_seconds: u64,
+    /// The newest good backup.
+    pub newest: Option<Newest>,
+    /// Median size of the good ones before it, up to five.
+    pub median_size: Option<u64>,
+}
+
+impl App {
+    /// `mysql/shop`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.app.is_empty() { self.engine.to_string() } else { format!("{}/{}", self.engine, self.app) }
+    }
+}
+
+/// What is wrong with a set's objects by the bucket's listing; `None` where each is there with its size
+/// and entity tag.
+#[must_use]
+fn broken(entry: &Entry, listed: &HashMap<&str, &Listed>) -> Option<String> {
+    entry.manifest.files.iter().find_map(|file| {
+        let Some(object) = listed.get(file.key.as_str()) else {
+            return Some(format!("object {} is missing", file.key));
+        };
+        if object.size != file.size {
+            return Some(format!("object {} has {} of {} bytes", file.key, object.size, file.size));
+        }
+        let other = matches!((&object.etag, &file.etag), (Some(now), Some(then)) if now != then);
+        other.then(|| format!("object {} was written again since it was stored", file.key))
+    })
+}
+
+/// How each app stands: those in the bucket, and those that are expected. `now` is this host's time.
+#[must_use]
+pub fn judge(entries: &[Entry], listed: &[Listed], expectations: &[Expect], now: NaiveDateTime) -> Vec<App> {
+    let listed: HashMap<&str, &Listed> = listed.iter().map(|object| (object.key.as_str(), object)).collect();
+    let mut apps: BTreeMap<(Engine, RelPath), Vec<&Entry>> = BTreeMap::new();
+    for expect in expectations {
+        if let Some(app) = &expect.app {
+            apps.entry((expect.engine, app.clone())).or_default();
+        }
+    }
+    for entry in entries {
+        let id = &entry.manifest.id;
+        apps.entry((id.engine, id.app.clone())).or_default().push(entry);
+    }
+    let mut judged: Vec<App> = apps
+        .into_iter()
+        .map(|((engine, app), entries)| {
+            let expect = expect::of_app(expectations, engine, &app);
+            let rpo = expect
+                .map_or_else(|| Schedule::Daily.rpo(), |expect| expect.rpo.unwrap_or(expect.schedule.rpo()));
+            judge_app(engine, app, &entries, &listed, rpo, now)
+        })
+        .collect();
+    let seen: BTreeSet<Engine> = judged.iter().map(|app| app.engine).collect();
+    // `*` of an engine without any app: nothing of it is stored at all.
+    judged.extend(
+        expectations.iter().filter(|expect| expect.app.is_none() && !seen.contains(&expect.engine)).map(
+            |expect| {
+                let rpo = expect.rpo.unwrap_or(expect.schedule.rpo());
+                judge_app(expect.engine, RelPath::empty(), &[], &listed, rpo, now)
+            },
+        ),
+    );
+    judged
+}
+
+fn judge_app(
+    engine: Engine,
+    app: RelPath,
+    entries: &[&Entry],
+    listed: &HashMap<&str, &Listed>,
+    rpo: Duration,
+    now: NaiveDateTime,
+) -> App {
+    let (mut state, mut why) = (State::Ok, Vec::new());
+    let mut good: Vec<&Entry> = Vec::new();
+    for entry in entries {
+        if let Some(what) = broken(entry, listed) {
+            state = State::Critical;
+            why.push(format!("{} is damaged: {what}; see `dbbackup verify`", entry.manifest.id));
+        } else if entry.proof() >= Proof::Stored {
+            good.push(entry);
+        }
+    }
+    good.sort_by_key(|entry| (entry.manifest.date, entry.manifest.created));
+    let newest = good.pop();
+    let sizes = good.iter().rev().take(MEDIAN_OF).map(|entry| entry.manifest.bytes()).collect();
+    let median_size = median(sizes);
+    let newest = newest.map(|entry| newest_of(entry, now));
+    match &newest {
+        None => {
+            state = State::Critical;
+            why.push("there is no good backup".to_owned());
+        }
+        Some(newest) => {
+            if newest.age_seconds > rpo.as_secs() {
+                state = State::Critical;
+                why.push(format!(
+                    "the newest good backup is {} old, and {} are allowed",
+                    hours(newest.age_seconds),
+                    hours(rpo.as_secs())
+                ));
+            }
+            if median_size.is_some_and(|median| newest.size < median / 10) {
+                state = state.max(State::Warning);
+                why.push("the newest good backup has less than a tenth of the usual size".to_owned());
+            }
+        }
+    }
+    App { engine, app, state, why, rpo_seconds: rpo.as_secs(), newest, median_size }
+}
+
+fn newest_of(entry: &Entry, now: NaiveDateTime) -> Newest {
+    let manifest = &entry.manifest;
+    let day = manifest.date.day();
+    let end = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(chrono::NaiveTime::MIN);
+    let proof = entry.proof();
+    let proven =
+        entry.proofs.iter().rev().find(|mark| mark.kind == proof).map_or(manifest.created, |mark| mark.at);
+    Newest {
+        key: manifest.id.key(),
+        date: manifest.date,
+        age_seconds: u64::try_from((now - end).num_seconds()).unwrap_or(0),
+        size: manifest.bytes(),
+        proof,
+        proven,
+    }
+}
+
+fn median(mut sizes: Vec<u64>) -> Option<u64> {
+    sizes.sort_unstable();
+    sizes.get(sizes.len() / 2).copied()
+}
+
+/// Seconds as people read ages: `2d 5h`.
+#[must_use]
+pub fn hours(seconds: u64) -> String {
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60) {
+        (0, 0, minutes) => format!("{minutes}m"),
+        (0, hours, minutes) => format!("{hours}h {minutes}m"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    }
+}
+
+/// One line with performance data (Nagios plugin guidelines), and the state it stands for.
+/// `unreadable` counts records that could not be read.
+#[must_use]
+pub fn nagios(apps: &[App], unreadable: usize) -> (State, String) {
+    let state = overall(apps, unreadable);
+    let bad: Vec<String> = apps
+        .iter()
+        .filter(|app| app.state != State::Ok)
+        .map(|app| format!("{}: {}", app.name(), app.why.join(", ")))
+        .collect();
+    let word = match state {
+        State::Ok => "OK",
+        State::Warning => "WARNING",
+        State::Critical => "CRITICAL",
+    };
+    let mut text = if apps.is_empty() {
+        format!("DBBACKUP {word} - the bucket has no backup")
+    } else if bad.is_empty() && unreadable == 0 {
+        format!("DBBACKUP {word} - {} apps have a good backup within their RPO", apps.len())
+    } else {
+        let records =
+            if unreadable > 0 { format!("{unreadable} records cannot be read; ") } else { String::new() };
+        format!("DBBACKUP {word} - {records}{}", bad.join("; "))
+    };
+    // A bar begins the performance data.
+    text = text.replace('|', "/").replace('\n', " ");
+    text.push_str(" |");
+    for app in apps {
+        if let Some(newest) = &app.newest {
+            let name = app.name().replace(['\'', '='], "_");
+            let _infallible = write!(
+                text,
+                " '{name}_age'={}s;;{};0 '{name}_size'={}B;;;0",
+                newest.age_seconds, app.rpo_seconds, newest.size
+            );
+        }
+    }
+    (state, text)
+}
+
+/// The worst of all. A bucket without any backup is no good news.
+#[must_use]
+pub fn overall(apps: &[App], unreadable: usize) -> State {
+    if unreadable > 0 || apps.is_empty() {
+        return State::Critical;
+    }
+    apps.iter().map(|app| app.state).max().unwrap_or(State::Critical)
+}
+
+/// The text format of Prometheus, for the node exporter's textfile collector.
+#[must_use]
+pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
+    type Value = fn(&App) -> Option<u64>;
+    let gauges: [(&str, &str, Value); 6] = [
+        ("dbbackup_newest_age_seconds", "Seconds since the end of the newest good backup's day.", |app| {
+            app.newest.as_ref().map(|newest| newest.age_seconds)
+        }),
+        ("dbbackup_newest_size_bytes", "Size of the newest good backup.", |app| {
+            app.newest.as_ref().map(|newest| newest.size)
+        }),
+        ("dbbackup_median_size_bytes", "Median size of the good backups before it, up to five.", |app| {
+            app.median_size
+        }),
+        ("dbbackup_newest_proven_timestamp_seconds", "When the newest good backup was last proven.", |app| {
+            app.newest.as_ref().and_then(|newest| u64::try_from(newest.proven.timestamp()).ok())
+        }),
+        ("dbbackup_rpo_seconds", "How old the newest good backup may be.", |app| Some(app.rpo_seconds)),
+        ("dbbackup_ok", "1 where the app has an undamaged good backup within its RPO.", |app| {
+            Some(u64::from(app.state != State::Critical))
+        }),
+    ];
+    let mut text = String::new();
+    for (name, help, value) in gauges {
+        let _infallible = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for app in apps {
+            if let Some(value) = value(app) {
+                let label = label(app.app.as_str());
+                let _infallible =
+                    writeln!(text, "{name}{{engine=\"{}\",app=\"{label}\"}} {value}", app.engine);
+            }
+        }
+    }
+    for (name, help, value) in [
+        (
+            "dbbackup_unreadable_records",
+            "Records of the catalog that cannot be read.",
+            unreadable.to_string(),
+        ),
+        ("dbbackup_status_timestamp_seconds", "When this was written.", now.timestamp().to_string()),
+    ] {
+        let _infallible = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+    }
+    text
+}
+
+/// A label's value: backslash, quote and newline are escaped (Prometheus, "Exposition formats").
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::{Algorithm, Checksum, Scope};
+    use crate::manifest::{Confirmation, Manifest, StoredFile};
+    use crate::model::{SetId, SetKind};
+
+    fn entry(key: &str, date: &str, size: u64) -> Entry {
+        let id = SetId::parse_key(key).unwrap();
+        let checksum = Checksum {
+            algorithm: Algorithm::Crc64Nvme,
+            scope: Scope::FullObject,
+            value: "AAAAAAAAAAA=".to_owned(),
+        };
+        let file = StoredFile {
+            path: RelPath::empty(),
+            key: format!("b/{key}"),
+            size,
+            mtime: Utc::now(),
+            mode: 0o640,
+            checksum,
+            s3_checksum: None,
+            confirmed: Confirmation::Checksum,
+            etag: Some("tag".to_owned()),
+            version_id: None,
+            parts: 1,
+            retries: 0,
+        };
+        let json = serde_json::json!({
+            "version": 1, "engine": id.engine, "app": id.app, "category": id.category, "name": id.name,
+            "date": date, "kind": SetKind::File, "why": "", "files": [file], "bucket": "x", "run": "r",
+            "host": "h", "source": "/x", "dbbackup": "1", "created": "2025-08-19T03:00:00Z", "seconds": 1.0,
+        });
+        let manifest: Manifest = serde_json::from_value(json).unwrap();
+        Entry { manifest, proofs: Vec::new() }
+    }
+
+    fn object(entry: &Entry) -> Listed {
+        let file = &entry.manifest.files[0];
+        Listed { key: file.key.clone(), size: file.size, etag: file.etag.clone(), modified: None }
+    }
+
+    fn at(text: &str) -> NaiveDateTime {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn age_is_that_of_the_data_and_the_rpo_without_an_expectation_is_a_day_and_a_half() {
+        let entry = entry("mysql/shop/weekly/shop_20250818.sql", "2025-08-18", 100);
+        let listed = [object(&entry)];
+        let state = |now: &str| judge(std::slice::from_ref(&entry), &listed, &[], at(now))[0].state;
+        assert_eq!(state("2025-08-19T03:00:00"), State::Ok);
+        assert_eq!(state("2025-08-20T12:00:00"), State::Ok);
+        assert_eq!(state("2025-08-20T12:00:01"), State::Critical);
+    }
+
+    #[test]
+    fn set_with_a_lost_cut_or_rewritten_object_is_not_good() {
+        let entry = entry("mysql/shop/weekly/shop_20250818.sql", "2025-08-18", 100);
+        let whole = object(&entry);
+        for listed in [
+            vec![],
+            vec![Listed { size: 99, ..whole.clone() }],
+            vec![Listed { etag: Some("other".to_owned()), ..whole.clone() }],
+        ] {
+            let apps = judge(std::slice::from_ref(&entry), &listed, &[], at("2025-08-19T03:00:00"));
+            assert_eq!((apps[0].state, &apps[0].newest), (State::Critical, &None));
+        }
+    }
+
+    #[test]
+    fn expected_app_without_a_backup_is_critical() {
+        let expectations = [
+            Expect {
+                engine: Engine::Mysql,
+                app: Some("crm".parse().unwrap()),
+                schedule: Schedule::Daily,
+                rpo: None,
+            },
+            Expect { engine: Engine::Oracle, app: None, schedule: Schedule::Daily, rpo: None },
+        ];
+        let apps = judge(&[], &[], &expectations, at("2025-08-19T03:00:00"));
+        let names: Vec<_> = apps.iter().map(|app| (app.name(), app.state)).collect();
+        assert_eq!(
+            names,
+            [("mysql/crm".to_owned(), State::Critical), ("oracle".to_owned(), State::Critical)]
+        );
+        assert_eq!(overall(&[], 0), State::Critical);
+    }
+
+    #[test]
+    fn newest_far_below_the_usual_size_is_a_warning_with_its_figures_for_nagios_and_prometheus() {
+        let entries: Vec<Entry> = (12..=18)
+            .map(|day| {
+                let size = if day == 18 { 9 } else { 1000 };
+                entry(&format!("mysql/shop/weekly/shop_202508{day}.sql"), &format!("2025-08-{day}"), size)
+            })
+            .collect();
+        let listed: Vec<Listed> = entries.iter().map(object).collect();
+        let apps = judge(&entries, &listed, &[], at("2025-08-19T01:00:00"));
+        assert_eq!((apps[0].state, apps[0].median_size), (State::Warning, Some(1000)));
+        let (state, line) = nagios(&apps, 0);
+        assert_eq!(state, State::Warning);
+        assert!(line.ends_with("| 'mysql/shop_age'=3600s;;129600;0 'mysql/shop_size'=9B;;;0"), "{line}");
+        let text = metrics(&apps, 0, Utc::now());
+        assert!(text.contains("dbbackup_newest_age_seconds{engine=\"mysql\",app=\"shop\"} 3600\n"), "{text}");
+        assert!(text.contains("dbbackup_ok{engine=\"mysql\",app=\"shop\"} 1\n"), "{text}");
+    }
+}
