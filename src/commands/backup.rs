@@ -9,17 +9,19 @@ use chrono::{DateTime, Local, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::deliver::ship;
 use super::setup::{Failure, Site};
+use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report};
 use crate::bucket::{BucketError, Overwrite};
 use crate::calendar;
-use crate::catalog::{CommitError, Stamp};
+use crate::catalog::Stamp;
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError, Why};
 use crate::expect::{self, Outcome};
-use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, SetKind, Severity, Target};
-use crate::plan::{self, Action, ShipReason, Step};
-use crate::report::{self, PassedReport, RunReport, SetReport, Status};
-use crate::transfer::{ConfirmedSet, Events, FileError, Order, Pool, Settings, ShipError, Uploader};
+use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
+use crate::plan::{self, Step};
+use crate::report::{self, RunReport, SetReport, Status};
+use crate::transfer::{Events, Pool, Settings, Uploader};
 use crate::ui;
 
 /// Sets under way at once; their files share one pool.
@@ -410,192 +412,8 @@ async fn take(
     }
 }
 
-/// Ships one set and records it.
-async fn ship(
-    uploader: &Uploader,
-    site: &Site,
-    step: Step,
-    stamp: Stamp,
-    overwrite: Overwrite,
-    source: Option<Source>,
-) -> (SetReport, Option<BucketError>) {
-    let mut report = set_report(&step, Status::Failed, String::new());
-    let begun = Instant::now();
-    let shipped = uploader.ship(Order { id: step.id.clone(), set: step.set }).await;
-    report.seconds = begun.elapsed().as_secs_f64();
-    let confirmed = match shipped {
-        Ok(confirmed) => confirmed,
-        Err(error) => return failed(report, error),
-    };
-    report.retries = confirmed.files().iter().map(|file| file.retries).sum();
-    if let Some(why) = has_other_files_now(&confirmed, source).await {
-        tracing::error!(
-            "[REFUSED] {}: {why}; run it again when the database has finished writing it",
-            report.key
-        );
-        report.status = Status::Refused;
-        report.why = why;
-        return (report, None);
-    }
-    match site.catalog.commit(&confirmed, stamp, overwrite).await {
-        Ok(manifest) => {
-            report.proof = Some(manifest.proof());
-            report.seconds = begun.elapsed().as_secs_f64();
-            // Nothing went over the network and the record stood already: it was only compared.
-            if confirmed.sent_bytes() == 0 && step.action == Action::Ship(ShipReason::Compare) {
-                report.status = Status::Skipped;
-                report.why = String::from("already stored with the same content (compared byte for byte)");
-            } else {
-                report.status = Status::Sent;
-            }
-            tracing::info!(
-                files = manifest.files.len(),
-                bytes = report.bytes,
-                seconds = format!("{:.2}", report.seconds),
-                rate = crate::transfer::rate(confirmed.sent_bytes(), report.seconds),
-                proof = %manifest.proof(),
-                "[SUCCESS] {} is stored",
-                report.key
-            );
-            (report, None)
-        }
-        Err(error) => {
-            tracing::error!("{}: its data is in the bucket but not its manifest: {error}", report.key);
-            report.why = format!("its data is in the bucket but not its manifest: {error}");
-            let cause = match error {
-                // Exit code 5 says that nothing was done, and here data was sent.
-                CommitError::Bucket(error) if confirmed.sent_bytes() == 0 => Some(error),
-                CommitError::Bucket(_)
-                | CommitError::Other(_)
-                | CommitError::NotCompared(_)
-                | CommitError::Key(_)
-                | CommitError::Json(_) => None,
-            };
-            (report, cause)
-        }
-    }
-}
-
-/// A folder may have got more files while those that were found were sent: then it was not finished,
-/// and what was sent is no backup. Looks once more, the way it was found.
-async fn has_other_files_now(confirmed: &ConfirmedSet, source: Option<Source>) -> Option<String> {
-    let set = confirmed.set();
-    let (SetKind::Folder, Some(source)) = (set.kind, source) else {
-        return None;
-    };
-    let (engine, day, path) = (set.engine, DateRange::one(set.date), set.path.clone());
-    let looked = tokio::task::spawn_blocking(move || engines::discover(engine, &source, day)).await;
-    let names = |set: &BackupSet| set.files.iter().map(|file| file.rel.clone()).collect::<Vec<_>>();
-    let now = match looked {
-        Ok(Ok(discovery)) => discovery.sets.into_iter().find(|set| set.path == path),
-        Ok(Err(error)) => return Some(format!("the folder cannot be looked at again: {error}")),
-        Err(error) => return Some(format!("the folder cannot be looked at again: {error}")),
-    };
-    match now {
-        Some(now) if names(&now) == names(set) && now.troubles.is_empty() => None,
-        Some(now) => Some(format!(
-            "the folder has {} files now and had {} when it was found: it is still being written",
-            now.files.len(),
-            set.files.len()
-        )),
-        None => Some("the folder is gone or has no file any more".to_owned()),
-    }
-}
-
-fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketError>) {
-    report.retries = error.retries;
-    report.why = error.to_string();
-    report.status = match &error.first {
-        FileError::Cancelled => Status::Interrupted,
-        FileError::Changed { .. } | FileError::OtherContent { .. } | FileError::NotCompared { .. } => {
-            Status::Refused
-        }
-        FileError::Open(_)
-        | FileError::Read { .. }
-        | FileError::Damaged { .. }
-        | FileError::TooLarge { .. }
-        | FileError::Key(_)
-        | FileError::Bucket(_)
-        | FileError::Internal(_) => Status::Failed,
-    };
-    tracing::error!(
-        retries = report.retries,
-        "[{}] {}: {error}; {}",
-        report.status.as_str(),
-        report.key,
-        error.first.advice()
-    );
-    let cause = match error.first {
-        FileError::Bucket(error) => Some(error),
-        _ => None,
-    };
-    (report, cause)
-}
-
 /// Whether every set failed, and each by the bucket's refusal or silence.
 fn nothing_but_bucket_errors(sets: &[SetReport], errors: &[BucketError]) -> bool {
     let all_failed = !sets.is_empty() && sets.iter().all(|set| set.status == Status::Failed);
     all_failed && errors.len() == sets.len() && errors.iter().all(BucketError::is_no_bucket)
-}
-
-const fn is_shipped(action: &Action) -> bool {
-    match action {
-        Action::Ship(_) => true,
-        Action::Skip(_) | Action::Refuse(_) => false,
-    }
-}
-
-fn planned(step: &Step) -> SetReport {
-    let status = match &step.action {
-        Action::Ship(_) => Status::Planned,
-        Action::Skip(_) => Status::Skipped,
-        Action::Refuse(_) => Status::Refused,
-    };
-    let why = step.action.to_string();
-    set_report(step, status, why)
-}
-
-fn set_report(step: &Step, status: Status, why: String) -> SetReport {
-    SetReport {
-        key: step.id.key(),
-        engine: step.id.engine,
-        app: step.id.app.to_string(),
-        name: step.id.name.to_string(),
-        date: step.set.date,
-        category: step.id.category,
-        status,
-        bytes: step.set.bytes(),
-        seconds: 0.0,
-        retries: 0,
-        proof: None,
-        why,
-    }
-}
-
-fn log_step(step: &Step) {
-    match &step.action {
-        Action::Ship(_) => {}
-        Action::Skip(reason) => {
-            tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
-        }
-        Action::Refuse(reason) => {
-            tracing::error!(bytes = step.set.bytes(), "[REFUSED] {}: {reason}; {}", step.id, reason.advice());
-        }
-    }
-}
-
-fn passed_report(passed: &Passed) -> PassedReport {
-    let other_day = matches!(passed.why, Why::OtherDate(_));
-    PassedReport { path: passed.subject(), why: passed.why.to_string(), other_day }
-}
-
-/// Files of other days are the rule, and would fill the log.
-fn log_passed(passed: &Passed) {
-    let path = passed.subject();
-    match (&passed.why, passed.why.severity()) {
-        (Why::OtherDate(_) | Why::NotABackup, _) => tracing::debug!("[SKIP] {path}: {}", passed.why),
-        (_, Some(Severity::Error)) => tracing::error!("{path}: {}", passed.why),
-        (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
-        (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
-    }
 }

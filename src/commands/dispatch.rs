@@ -25,12 +25,12 @@ use crate::ui;
 
 /// Does what was asked for. Whatever goes wrong is told before this returns.
 pub async fn run(cli: Cli) -> ExitCode {
-    let session = Session {
+    let terminal = Terminal {
         lines: ui::Lines::default(),
         verbosity: Verbosity::from_flags(cli.global.quiet, cli.global.verbose),
         quiet: cli.global.quiet,
     };
-    match session.dispatch(cli).await {
+    match terminal.dispatch(cli).await {
         Ok(code) => code,
         Err(failure) => {
             ui::notice(&format!("error: {:#}", failure.error));
@@ -40,13 +40,13 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 /// How this process talks.
-struct Session {
+struct Terminal {
     lines: ui::Lines,
     verbosity: Verbosity,
     quiet: bool,
 }
 
-impl Session {
+impl Terminal {
     async fn dispatch(&self, cli: Cli) -> Result<ExitCode, Failure> {
         let path = cli.global.config;
         let load = |host: Option<&str>| Config::load(path.as_deref(), host).map_err(Failure::usage);

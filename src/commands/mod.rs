@@ -7,6 +7,7 @@ mod backup;
 mod company;
 mod completions;
 mod config_check;
+mod deliver;
 #[cfg(feature = "embedded")]
 mod demo;
 mod dispatch;
@@ -18,6 +19,7 @@ mod setup;
 mod show;
 mod signals;
 mod status;
+mod steps;
 mod verify;
 
 pub use dispatch::run;

@@ -1,0 +1,68 @@
+//! The steps of a plan, and what was passed over, as report and as log lines.
+
+use crate::engines::{Passed, Why};
+use crate::model::Severity;
+use crate::plan::{Action, Step};
+use crate::report::{PassedReport, SetReport, Status};
+
+pub(super) const fn is_shipped(action: &Action) -> bool {
+    match action {
+        Action::Ship(_) => true,
+        Action::Skip(_) | Action::Refuse(_) => false,
+    }
+}
+
+pub(super) fn planned(step: &Step) -> SetReport {
+    let status = match &step.action {
+        Action::Ship(_) => Status::Planned,
+        Action::Skip(_) => Status::Skipped,
+        Action::Refuse(_) => Status::Refused,
+    };
+    let why = step.action.to_string();
+    set_report(step, status, why)
+}
+
+pub(super) fn set_report(step: &Step, status: Status, why: String) -> SetReport {
+    SetReport {
+        key: step.id.key(),
+        engine: step.id.engine,
+        app: step.id.app.to_string(),
+        name: step.id.name.to_string(),
+        date: step.set.date,
+        category: step.id.category,
+        status,
+        bytes: step.set.bytes(),
+        seconds: 0.0,
+        retries: 0,
+        proof: None,
+        why,
+    }
+}
+
+pub(super) fn log_step(step: &Step) {
+    match &step.action {
+        Action::Ship(_) => {}
+        Action::Skip(reason) => {
+            tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
+        }
+        Action::Refuse(reason) => {
+            tracing::error!(bytes = step.set.bytes(), "[REFUSED] {}: {reason}; {}", step.id, reason.advice());
+        }
+    }
+}
+
+pub(super) fn passed_report(passed: &Passed) -> PassedReport {
+    let other_day = matches!(passed.why, Why::OtherDate(_));
+    PassedReport { path: passed.subject(), why: passed.why.to_string(), other_day }
+}
+
+/// Files of other days are the rule, and would fill the log.
+pub(super) fn log_passed(passed: &Passed) {
+    let path = passed.subject();
+    match (&passed.why, passed.why.severity()) {
+        (Why::OtherDate(_) | Why::NotABackup, _) => tracing::debug!("[SKIP] {path}: {}", passed.why),
+        (_, Some(Severity::Error)) => tracing::error!("{path}: {}", passed.why),
+        (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
+        (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
+    }
+}
