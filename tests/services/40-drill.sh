@@ -17,6 +17,8 @@ from_cron() {
 }
 
 sql <<'SQL'
+-- The other cases have one of that name.
+drop database if exists shop;
 create database shop;
 use shop;
 create table orders (id int primary key auto_increment, what varchar(40), paid decimal(8,2));
