@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::deliver::Delivery;
+use super::inspecting::Inspector;
 use super::setup::{Failure, Site};
 use crate::bucket::{BucketError, Overwrite};
-use crate::calendar;
-use crate::catalog::{CommitError, Stamp};
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError, Why};
-use crate::model::{DateRange, Engine, ExitCode, Finding, SetKind, Severity, Target};
-use crate::plan::{self, Action, ShipReason, Step};
+use crate::model::{DateRange, Engine, ExitCode, Finding, Severity, Target};
+use crate::plan::{self, Action, SkipReason, Step};
 use crate::report::{self, PassedReport, RunReport, SetReport, Status};
-use crate::transfer::{ConfirmedSet, Events, FileError, Order, Pool, Settings, ShipError, Uploader};
+use crate::transfer::{Events, Pool, Settings, Uploader};
 use crate::ui;
 
 /// Sets under way at once; their files share one pool.
@@ -34,6 +36,8 @@ pub(super) struct Request {
     pub(super) target: Target,
     /// Which backup dates.
     pub(super) dates: DateRange,
+    /// Those of them that were asked for; of the others, sets that are stored go without a word.
+    pub(super) usual: DateRange,
     /// Create only, or `--replace`.
     pub(super) overwrite: Overwrite,
     /// No progress bars.
@@ -186,7 +190,7 @@ impl<'c> Run<'c> {
         let ids: Vec<_> = found.sets.iter().map(|set| plan::identify(set, rules)).collect();
         let known = site.catalog.lookup_all(&ids).await;
         let layout = site.bucket.layout();
-        let steps = found
+        let steps: Vec<Step> = found
             .sets
             .into_iter()
             .zip(ids)
@@ -196,14 +200,37 @@ impl<'c> Run<'c> {
                 plan::decide(set, id, known, layout, self.request.overwrite)
             })
             .collect();
-        (steps, found.findings)
+        let steps = self.without_what_was_caught_up(steps);
+        (Inspector::new(self.config, site).inspect_all(steps).await, found.findings)
+    }
+
+    /// Stored sets of the days that are only looked at for what is missing would fill the report.
+    fn without_what_was_caught_up(&self, steps: Vec<Step>) -> Vec<Step> {
+        let usual = self.request.usual;
+        let quiet =
+            |step: &Step| step.action == Action::Skip(SkipReason::Stored) && !usual.contains(step.set.date);
+        let (stored, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(quiet);
+        if !stored.is_empty() {
+            tracing::info!("catch-up: {} sets of the days before {} are stored", stored.len(), usual.first());
+        }
+        steps
     }
 
     /// Sends what is to be sent, several sets at once; the reports keep the plan's order.
     async fn carry_out(&self, site: &Site, steps: Vec<Step>) -> (Vec<SetReport>, Vec<BucketError>) {
         let total = steps.iter().filter(|step| is_shipped(&step.action)).map(|step| step.set.bytes()).sum();
         let (bars, events) = self.lines.watch("sending", total, self.request.quiet);
-        let uploader = self.uploader(site, events);
+        let delivery = Arc::new(Delivery {
+            uploader: self.uploader(site, events),
+            site: site.clone(),
+            inspector: Inspector::new(self.config, site),
+            rules: self.config.backup.categories,
+            overwrite: self.request.overwrite,
+            run: self.id.clone(),
+            host: self.host.clone(),
+            places: Semaphore::new(SETS_AT_ONCE),
+            cancel: self.cancel.clone(),
+        });
         let mut reports: BTreeMap<usize, SetReport> = BTreeMap::new();
         let mut errors = Vec::new();
         let mut tasks = JoinSet::new();
@@ -214,23 +241,13 @@ impl<'c> Run<'c> {
                 continue;
             }
             reports.insert(index, set_report(&step, Status::Interrupted, "not finished".to_owned()));
-            while tasks.len() >= SETS_AT_ONCE
-                && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await
-            {}
-            let (uploader, site) = (uploader.clone(), site.clone());
-            let stamp = Stamp {
-                run: self.id.clone(),
-                host: self.host.clone(),
-                why: calendar::why_category(step.set.date, &self.config.backup.categories),
-            };
-            let overwrite = self.request.overwrite;
-            let source = self.config.sources.get(&step.id.engine).cloned();
+            let delivery = delivery.clone();
             tasks.spawn(async move {
-                let (report, error) = ship(&uploader, &site, step, stamp, overwrite, source).await;
+                let (report, error) = delivery.deliver(step).await;
                 (index, report, error)
             });
         }
-        drop(uploader);
+        drop(delivery);
         while !tasks.is_empty() && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await {}
         tasks.shutdown().await;
         bars.finish().await;
@@ -276,7 +293,7 @@ impl<'c> Run<'c> {
             seconds: self.clock.elapsed().as_secs_f64(),
             dbbackup: env!("CARGO_PKG_VERSION").to_owned(),
             exit_code: report::exit_code(&sets, &findings).number(),
-            sent: count(Status::Sent),
+            sent: sets.iter().filter(|set| set.status == Status::Sent && !set.is_cut_short()).count(),
             skipped: count(Status::Skipped),
             refused: count(Status::Refused),
             failed: count(Status::Failed) + count(Status::Interrupted),
@@ -342,128 +359,6 @@ async fn take(
     }
 }
 
-/// Ships one set and records it.
-async fn ship(
-    uploader: &Uploader,
-    site: &Site,
-    step: Step,
-    stamp: Stamp,
-    overwrite: Overwrite,
-    source: Option<Source>,
-) -> (SetReport, Option<BucketError>) {
-    let mut report = set_report(&step, Status::Failed, String::new());
-    let begun = Instant::now();
-    let shipped = uploader.ship(Order { id: step.id.clone(), set: step.set }).await;
-    report.seconds = begun.elapsed().as_secs_f64();
-    let confirmed = match shipped {
-        Ok(confirmed) => confirmed,
-        Err(error) => return failed(report, error),
-    };
-    report.retries = confirmed.files().iter().map(|file| file.retries).sum();
-    if let Some(why) = has_other_files_now(&confirmed, source).await {
-        tracing::error!(
-            "[REFUSED] {}: {why}; run it again when the database has finished writing it",
-            report.key
-        );
-        report.status = Status::Refused;
-        report.why = why;
-        return (report, None);
-    }
-    match site.catalog.commit(&confirmed, stamp, overwrite).await {
-        Ok(manifest) => {
-            report.proof = Some(manifest.proof());
-            report.seconds = begun.elapsed().as_secs_f64();
-            // Nothing went over the network and the record stood already: it was only compared.
-            if confirmed.sent_bytes() == 0 && step.action == Action::Ship(ShipReason::Compare) {
-                report.status = Status::Skipped;
-                report.why = String::from("already stored with the same content (compared byte for byte)");
-            } else {
-                report.status = Status::Sent;
-            }
-            tracing::info!(
-                files = manifest.files.len(),
-                bytes = report.bytes,
-                seconds = format!("{:.2}", report.seconds),
-                rate = crate::transfer::rate(confirmed.sent_bytes(), report.seconds),
-                proof = %manifest.proof(),
-                "[SUCCESS] {} is stored",
-                report.key
-            );
-            (report, None)
-        }
-        Err(error) => {
-            tracing::error!("{}: its data is in the bucket but not its manifest: {error}", report.key);
-            report.why = format!("its data is in the bucket but not its manifest: {error}");
-            let cause = match error {
-                // Exit code 5 says that nothing was done, and here data was sent.
-                CommitError::Bucket(error) if confirmed.sent_bytes() == 0 => Some(error),
-                CommitError::Bucket(_)
-                | CommitError::Other(_)
-                | CommitError::NotCompared(_)
-                | CommitError::Key(_)
-                | CommitError::Json(_) => None,
-            };
-            (report, cause)
-        }
-    }
-}
-
-/// A folder may have got more files while those that were found were sent: then it was not finished,
-/// and what was sent is no backup. Looks once more, the way it was found.
-async fn has_other_files_now(confirmed: &ConfirmedSet, source: Option<Source>) -> Option<String> {
-    let set = confirmed.set();
-    let (SetKind::Folder, Some(source)) = (set.kind, source) else {
-        return None;
-    };
-    let (engine, day, path) = (set.engine, DateRange::one(set.date), set.path.clone());
-    let looked = tokio::task::spawn_blocking(move || engines::discover(engine, &source, day)).await;
-    let names = |set: &BackupSet| set.files.iter().map(|file| file.rel.clone()).collect::<Vec<_>>();
-    let now = match looked {
-        Ok(Ok(discovery)) => discovery.sets.into_iter().find(|set| set.path == path),
-        Ok(Err(error)) => return Some(format!("the folder cannot be looked at again: {error}")),
-        Err(error) => return Some(format!("the folder cannot be looked at again: {error}")),
-    };
-    match now {
-        Some(now) if names(&now) == names(set) && now.troubles.is_empty() => None,
-        Some(now) => Some(format!(
-            "the folder has {} files now and had {} when it was found: it is still being written",
-            now.files.len(),
-            set.files.len()
-        )),
-        None => Some("the folder is gone or has no file any more".to_owned()),
-    }
-}
-
-fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketError>) {
-    report.retries = error.retries;
-    report.why = error.to_string();
-    report.status = match &error.first {
-        FileError::Cancelled => Status::Interrupted,
-        FileError::Changed { .. } | FileError::OtherContent { .. } | FileError::NotCompared { .. } => {
-            Status::Refused
-        }
-        FileError::Open(_)
-        | FileError::Read { .. }
-        | FileError::Damaged { .. }
-        | FileError::TooLarge { .. }
-        | FileError::Key(_)
-        | FileError::Bucket(_)
-        | FileError::Internal(_) => Status::Failed,
-    };
-    tracing::error!(
-        retries = report.retries,
-        "[{}] {}: {error}; {}",
-        report.status.as_str(),
-        report.key,
-        error.first.advice()
-    );
-    let cause = match error.first {
-        FileError::Bucket(error) => Some(error),
-        _ => None,
-    };
-    (report, cause)
-}
-
 /// Whether every set failed, and each by the bucket's refusal or silence.
 fn nothing_but_bucket_errors(sets: &[SetReport], errors: &[BucketError]) -> bool {
     let all_failed = !sets.is_empty() && sets.iter().all(|set| set.status == Status::Failed);
@@ -472,14 +367,14 @@ fn nothing_but_bucket_errors(sets: &[SetReport], errors: &[BucketError]) -> bool
 
 const fn is_shipped(action: &Action) -> bool {
     match action {
-        Action::Ship(_) => true,
+        Action::Ship(_) | Action::Wait(_) => true,
         Action::Skip(_) | Action::Refuse(_) => false,
     }
 }
 
-fn planned(step: &Step) -> SetReport {
+pub(super) fn planned(step: &Step) -> SetReport {
     let status = match &step.action {
-        Action::Ship(_) => Status::Planned,
+        Action::Ship(_) | Action::Wait(_) => Status::Planned,
         Action::Skip(_) => Status::Skipped,
         Action::Refuse(_) => Status::Refused,
     };
@@ -487,7 +382,7 @@ fn planned(step: &Step) -> SetReport {
     set_report(step, status, why)
 }
 
-fn set_report(step: &Step, status: Status, why: String) -> SetReport {
+pub(super) fn set_report(step: &Step, status: Status, why: String) -> SetReport {
     SetReport {
         key: step.id.key(),
         engine: step.id.engine,
@@ -501,12 +396,13 @@ fn set_report(step: &Step, status: Status, why: String) -> SetReport {
         retries: 0,
         proof: None,
         why,
+        inspection: step.inspection.clone(),
     }
 }
 
-fn log_step(step: &Step) {
+pub(super) fn log_step(step: &Step) {
     match &step.action {
-        Action::Ship(_) => {}
+        Action::Ship(_) | Action::Wait(_) => {}
         Action::Skip(reason) => {
             tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }

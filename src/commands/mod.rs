@@ -6,9 +6,11 @@ mod backup;
 mod company;
 mod completions;
 mod config_check;
+mod deliver;
 #[cfg(feature = "embedded")]
 mod demo;
 mod dispatch;
+mod inspecting;
 mod list;
 mod man;
 mod restore;

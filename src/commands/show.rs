@@ -74,6 +74,10 @@ fn describe(entry: &Entry, site: &Site) -> String {
             manifest.files.len()
         ),
     );
+    line(
+        "Verdict",
+        &manifest.inspection.as_ref().map_or_else(|| "-".to_owned(), |it| it.verdict.to_string()),
+    );
     line("Proof", &format!("{}: {}", entry.proof(), meaning(entry.proof())));
     for mark in &entry.proofs {
         line("", &format!("{} on {}", mark.kind, mark.at.format("%Y-%m-%d %H:%M UTC")));
@@ -87,6 +91,20 @@ fn describe(entry: &Entry, site: &Site) -> String {
     line("Source", &manifest.source);
     line("Run", &manifest.run);
     line("dbbackup", &manifest.dbbackup);
+    if let Some(inspection) = &manifest.inspection {
+        let facts = &inspection.facts;
+        let told = [
+            Some(facts.format.clone()),
+            facts.producer.clone(),
+            facts.database.as_ref().map(|name| format!("database {name}")),
+            facts.kind.map(|kind| format!("{} backup", kind.as_str())),
+            facts.moment().map(|at| format!("of {}", at.format("%Y-%m-%d %H:%M:%S"))),
+        ];
+        line("Content", &told.into_iter().flatten().collect::<Vec<_>>().join(", "));
+        for note in &inspection.notes {
+            line("Warning", &note.text);
+        }
+    }
     for note in &manifest.notes {
         line("Note", note);
     }
