@@ -17,5 +17,7 @@ mod restore;
 mod setup;
 mod show;
 mod signals;
+#[cfg(feature = "embedded")]
+mod tape;
 
 pub use dispatch::run;
