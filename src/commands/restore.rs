@@ -13,7 +13,7 @@ use crate::bucket::ObjectKey;
 use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
-use crate::model::{BackupDate, ExitCode, Selector, SetKind};
+use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
 use crate::restore::{Existing, LocateError, Located, Place, PlaceError, locate, locate_latest};
 use crate::transfer::{Downloader, FetchError, Pool, Wanted};
@@ -136,9 +136,14 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
         }
         What::Latest(selector, date) => {
             let loaded = site.catalog.load(&selector.scope()).await?;
-            // A record that cannot be read may be the newest: that must not pass in silence.
-            for finding in &loaded.findings {
-                tracing::warn!("{}: {}", finding.subject, finding.what);
+            // A record that cannot be read may be of the newest: an older one must not pass for it.
+            if let Some(unread) = loaded.findings.iter().find(|finding| finding.severity == Severity::Error) {
+                return Err(Failure::from(anyhow::anyhow!(
+                    "which set of {selector} is the newest cannot be told: {}: {}; name the set by its key, as \
+                     `dbbackup list` prints it",
+                    unread.subject,
+                    unread.what
+                )));
             }
             let manifest = locate_latest(loaded.entries.values(), selector, *date).map_err(failure)?;
             Ok(Located::Set(Box::new(manifest.clone())))

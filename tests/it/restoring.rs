@@ -246,9 +246,10 @@ fn two_restores_do_not_write_the_same_file() {
 }
 
 #[test]
-fn latest_does_not_pass_over_a_newer_record_that_cannot_be_read_in_silence() {
+fn latest_takes_no_older_set_while_a_record_cannot_be_read() {
     let world = stored();
     world.put("backup/_catalog/mysql/shop/weekly/shop_20250819.sql/manifest.json", "{");
-    let output = world.run(&["restore", "--latest", "mysql/shop"]);
-    assert!(output.stderr.contains("shop_20250819.sql"), "{}", output.stderr);
+    world.run(&["restore", "--latest", "mysql/shop"]).exits(1).says("shop_20250819.sql").says("by its key");
+    assert_eq!(fs::read_dir(world.path("out")).unwrap().count(), 0);
+    world.run(&["restore", DUMP]).exits(0);
 }
