@@ -21,6 +21,7 @@ killed_during() {
     fi
     # Without the shell's own line about the kill.
     wait "$pid" 2>/dev/null || code=$?
+    localstack_notices
     if [ "$code" -eq 137 ]; then pass "$4"; else fail "$4" "exit $code" "$(tail -n 20 "$WORK/err")"; fi
 }
 

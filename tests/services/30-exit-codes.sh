@@ -76,6 +76,7 @@ ended() {
     wait "$running" || code=$?
     if [ "$code" -eq "$1" ]; then pass "$2 (exit $code)"; else fail "$2" "exit $code, not $1" "$(tail -n 20 "$WORK/first")"; fi
     [ "$1" -eq 0 ] || check "$2 within ten seconds" test $((SECONDS - start)) -le 10
+    localstack_notices
 }
 begin
 exits 4 'a second run at the same time' "$BIN" all --date "$day"

@@ -163,6 +163,7 @@ prefix = "backup"
 region = "us-east-1"
 endpoint_url = "$endpoint"
 path_style = true
+attempt_timeout = "60s"
 
 [log]
 dir = "$dir/log"
@@ -171,9 +172,13 @@ dir = "$dir/log"
 dir = "$dir/state"
 
 [backup]
-pauses = ["0s"]
+pauses = ["2s"]
 CONFIG
 }
+
+# LocalStack goes on reading from a connection that was cut, and locks up for good where the same part of
+# the same upload comes again meanwhile ("seek of closed file"). S3 does not; so it is given time to notice.
+localstack_notices() { sleep 5; }
 
 # Every key of a bucket, as aws-cli lists them.
 keys() { aws s3 ls --recursive "s3://$1" | sed -E 's/^[^ ]+ +[^ ]+ +[0-9]+ //' | LC_ALL=C sort; }
