@@ -54,9 +54,10 @@ impl Policy {
                 return Err(error);
             };
             tracing::warn!(
-                "[RETRY] {what}: attempt {attempt} of {} failed, again in {}: {error}",
+                "[RETRY] {what}: attempt {attempt} of {} failed, again in {}: {}",
                 self.attempts,
-                humantime::format_duration(pause)
+                humantime::format_duration(pause),
+                error.detail
             );
             retries.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(pause).await;
