@@ -7,6 +7,8 @@
 //!       ▼
 //!    config ──► engines::discover ──► BackupSet…            walk, date in the name, exclusions
 //!                                        │
+//!                               inspect: Verdict            formats: SQL dump, tape, RMAN, gz/zst/xz/bz2
+//!                                        │
 //!               catalog (the bucket) ────┤
 //!                                        ▼
 //!                               plan: Ship | Skip | Refuse   pure; --dry-run prints it
@@ -44,6 +46,8 @@
 //! | [`retry`] | attempts and pauses |
 //! | [`bucket`] | the AWS SDK, and nobody else does |
 //! | [`manifest`] | the record of one stored set |
+//! | [`inspect`] | is a set whole: what is known before a byte leaves |
+//! | [`formats`] | cheap proof that a backup is whole, one file format a file |
 //! | [`engines`] | which files are a backup set, one engine a file |
 //! | [`config`] | TOML to a checked [`config::Config`] |
 //! | [`source`] | this machine's files, through one handle |
@@ -68,6 +72,7 @@ pub mod embedded;
 pub mod engines;
 pub mod expect;
 pub mod formats;
+pub mod inspect;
 pub mod lock;
 pub mod log;
 pub mod manifest;

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
-use crate::model::{BackupDate, Proof, RelPath, SetId, SetKind};
+use crate::formats::Judgement;
+use crate::model::{BackupDate, Proof, RelPath, SetId, SetKind, Verdict};
 
 /// The version written; a reader refuses a newer one rather than guess.
 pub const VERSION: u32 = 1;
@@ -42,6 +43,9 @@ pub struct Manifest {
     /// What was remarkable when it was picked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What inspection said of its content; none in records of versions that did not inspect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Judgement>,
 }
 
 /// One object of a set.
@@ -110,6 +114,15 @@ impl Manifest {
             })
             .min()
             .unwrap_or(Proof::Unproven)
+    }
+
+    /// Whether it was stored although its content is not complete: it is no backup to count on.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        self.inspection.as_ref().is_some_and(|inspection| match inspection.verdict {
+            Verdict::CutShort { .. } | Verdict::StillBeingWritten { .. } => true,
+            Verdict::Whole { .. } | Verdict::NotJudged { .. } => false,
+        })
     }
 
     /// Whether both records speak of the same objects with the same bytes.

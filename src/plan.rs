@@ -4,9 +4,11 @@ use crate::bucket::Layout;
 use crate::bucket::Overwrite;
 use crate::calendar::CategoryRules;
 use crate::catalog::Known;
+use crate::config::OnCutShort;
 use crate::engines::{BackupSet, SourceFile};
+use crate::formats::Judgement;
 use crate::manifest::{Manifest, StoredFile};
-use crate::model::SetId;
+use crate::model::{SetId, Verdict};
 
 /// One set with its fate.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Step {
     pub set: BackupSet,
     /// What happens to it.
     pub action: Action,
+    /// What inspection said: of the set here where it is to be sent, of the stored one where it is not.
+    pub inspection: Option<Judgement>,
 }
 
 /// What happens to a set.
@@ -24,6 +28,8 @@ pub struct Step {
 pub enum Action {
     /// It is sent.
     Ship(ShipReason),
+    /// Somebody still writes it, which this says: it is waited for, and decided on again.
+    Wait(String),
     /// It is stored already, with the same content.
     Skip(SkipReason),
     /// It cannot be sent, or must not.
@@ -60,6 +66,10 @@ pub enum RefuseReason {
     Key(String),
     /// What the bucket has could not be found out.
     Unknown(String),
+    /// Its content ends too early or is damaged.
+    CutShort(String),
+    /// It was waited for, and somebody writes it all the same.
+    BeingWritten(String),
 }
 
 impl std::fmt::Display for Action {
@@ -70,6 +80,7 @@ impl std::fmt::Display for Action {
                 write!(f, "compare: stored with the same sizes and other times, sent only if it differs")
             }
             Self::Ship(ShipReason::Replace) => write!(f, "replace: differs from the stored one (--replace)"),
+            Self::Wait(why) => write!(f, "wait: still being written: {why}"),
             Self::Skip(reason) => write!(f, "skip: {reason}"),
             Self::Refuse(reason) => write!(f, "refuse: {reason}"),
         }
@@ -91,6 +102,8 @@ impl std::fmt::Display for RefuseReason {
                 write!(f, "a set of this name is stored with other content: {how}")
             }
             Self::Incomplete(why) | Self::Key(why) | Self::Unknown(why) => f.write_str(why),
+            Self::CutShort(why) => write!(f, "cut short: {why}"),
+            Self::BeingWritten(why) => write!(f, "still being written: {why}"),
         }
     }
 }
@@ -106,6 +119,12 @@ impl RefuseReason {
             Self::Incomplete(_) => "mend the set on the disk, then run it again",
             Self::Key(_) => "rename the file or folder",
             Self::Unknown(_) => "see the cause above, then run it again",
+            Self::CutShort(_) => {
+                "look at the job that made it and back up again; to send it all the same, set on_cut_short = \"send\""
+            }
+            Self::BeingWritten(_) => {
+                "run it again when it is finished, start dbbackup later, or raise settle_wait"
+            }
         }
     }
 }
@@ -130,8 +149,27 @@ pub fn decide(
     layout: &Layout,
     overwrite: Overwrite,
 ) -> Step {
+    let inspection = match &known {
+        Ok(Known::Stored(manifest)) => manifest.inspection.clone(),
+        Ok(Known::Absent | Known::Unknown) | Err(_) => None,
+    };
     let action = action(&set, &id, known, layout, overwrite);
-    Step { id, set, action }
+    Step { id, set, action, inspection }
+}
+
+/// What inspection makes of a step that would send: a set that is cut short is refused, unless the
+/// operator wants it sent as what it is; one that is being written is waited for.
+#[must_use]
+pub fn inspected(step: Step, inspection: Judgement, on_cut_short: OnCutShort) -> Step {
+    let action = match (&inspection.verdict, on_cut_short) {
+        (Verdict::CutShort { why }, OnCutShort::Refuse) => {
+            Action::Refuse(RefuseReason::CutShort(why.clone()))
+        }
+        (Verdict::StillBeingWritten { why }, _) => Action::Wait(why.clone()),
+        (Verdict::CutShort { .. }, OnCutShort::Send)
+        | (Verdict::Whole { .. } | Verdict::NotJudged { .. }, _) => step.action,
+    };
+    Step { action, inspection: Some(inspection), ..step }
 }
 
 fn action(

@@ -20,8 +20,9 @@ use tokio::task::JoinSet;
 use crate::bucket::{
     Bucket, BucketError, CatalogEntry, ErrorKind, KeyError, Listed, ObjectKey, Overwrite, PutOptions,
 };
+use crate::formats::Judgement;
 use crate::manifest::{self, Manifest};
-use crate::model::{Finding, Proof, SetId, SetKind, Severity};
+use crate::model::{Engine, Finding, Proof, RelPath, SetId, SetKind, Severity};
 use crate::retry::Policy;
 use crate::transfer::{AdoptedSet, ConfirmedSet};
 use local::LocalCopies;
@@ -70,6 +71,10 @@ pub struct Loaded {
     pub findings: Vec<Finding>,
 }
 
+/// The stored sets of one app, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct History(Vec<(SetId, Listed)>);
+
 /// Why a confirmed set could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
@@ -99,6 +104,8 @@ pub struct Stamp {
     pub host: String,
     /// Why the set is in its category.
     pub why: String,
+    /// What inspection said of it.
+    pub inspection: Option<Judgement>,
 }
 
 impl Entry {
@@ -210,6 +217,45 @@ impl Catalog {
         Ok(loaded)
     }
 
+    /// The names of the stored sets of one app, newest first, for [`Self::recent`].
+    pub async fn history(&self, engine: Engine, app: &RelPath) -> Result<History, BucketError> {
+        let scope: String =
+            [engine.as_str()].into_iter().chain(app.components()).map(|part| format!("{part}/")).collect();
+        let prefix = format!("{}{scope}", self.bucket.layout().catalog_prefix());
+        let what = "list the catalog";
+        let listed = self.policy.run(what, &AtomicU32::new(0), || self.bucket.list(&prefix)).await?;
+        let mut found: Vec<(SetId, Listed)> = listed
+            .into_iter()
+            .filter_map(|object| match self.bucket.layout().catalog_entry(&object.key) {
+                Some(CatalogEntry::Manifest(id)) if id.app == *app => Some((id, object)),
+                Some(CatalogEntry::Manifest(_) | CatalogEntry::Proof(_)) | None => None,
+            })
+            .collect();
+        found.sort_by_key(|(_, object)| std::cmp::Reverse(object.modified));
+        Ok(History(found))
+    }
+
+    /// The newest `count` manifests of those that `alike` takes, from this host's copies where it has
+    /// them; those that cannot be read are left out.
+    pub async fn recent(
+        &self,
+        history: &History,
+        alike: impl Fn(&SetId) -> bool,
+        count: usize,
+    ) -> Vec<Manifest> {
+        let (mut manifests, mut wanted) = (Vec::new(), Vec::new());
+        for (id, object) in history.0.iter().filter(|(id, _)| alike(id)).take(count) {
+            let copy = ObjectKey::new(object.key.clone()).ok().map(|key| self.copy(&key, id));
+            match copy {
+                Some(Known::Stored(manifest)) => manifests.push(*manifest),
+                Some(Known::Absent | Known::Unknown) | None => wanted.push((id.clone(), object.clone())),
+            }
+        }
+        let fetched = self.fetch_manifests(wanted).await;
+        manifests.extend(fetched.into_iter().filter_map(|(_, manifest)| manifest.ok()));
+        manifests
+    }
+
     async fn fetch_manifests(
         &self,
         wanted: Vec<(SetId, Listed)>,
@@ -272,6 +318,7 @@ impl Catalog {
             created: Utc::now(),
             seconds: confirmed.seconds(),
             notes: set.notes.clone(),
+            inspection: stamp.inspection,
         };
         self.commit_manifest(manifest, overwrite).await
     }
@@ -297,6 +344,7 @@ impl Catalog {
             created: Utc::now(),
             seconds: adopted.seconds(),
             notes: vec!["adopted: stored by another program, and read once".to_owned()],
+            inspection: stamp.inspection,
         };
         self.commit_manifest(manifest, Overwrite::Never).await
     }

@@ -36,6 +36,9 @@ pub struct Cli {
     pub backup: BackupArgs,
 }
 
+/// Days of `--catch-up` where neither it nor the configuration says how many: a week.
+const CATCH_UP_DAYS: u32 = 7;
+
 const USAGE: &str = "dbbackup [OPTIONS] [TARGET]\n       dbbackup [OPTIONS] <COMMAND>";
 
 const TOP_HELP: &str = "\
@@ -43,6 +46,7 @@ Examples:
   dbbackup                                back up every configured engine, backups of yesterday
   dbbackup oracle --dry-run               say what would be sent and why, touch nothing
   dbbackup mysql --since 2025-08-11       the backups of a week that was missed
+  dbbackup all --catch-up 7               whatever the bucket lacks of the last seven days
   dbbackup list mysql/shop                what the bucket has
   dbbackup restore --latest mysql/shop    bring the newest one back
   dbbackup status                         whether every app has a good backup that is young enough
@@ -95,6 +99,11 @@ pub struct BackupArgs {
     /// With --since: backups up to this day and no later [default: yesterday]
     #[arg(long, value_name = "DAY", requires = "since")]
     pub until: Option<Day>,
+    /// Also send what the bucket lacks of the last DAYS days [default: catch_up_days of the
+    /// configuration, else 7]
+    #[arg(long, value_name = "DAYS", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(1..=366),
+          conflicts_with_all = ["date", "since", "until"])]
+    pub catch_up: Option<Option<u32>>,
     /// Print the plan with the reason for every skip and refusal; touch nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -107,6 +116,18 @@ pub struct BackupArgs {
 }
 
 impl BackupArgs {
+    /// How many days, ending with yesterday, are caught up with; `configured` is what the
+    /// configuration says for every run that names no day itself.
+    #[must_use]
+    pub fn catch_up_days(&self, configured: u32) -> u32 {
+        match (self.catch_up, self.days()) {
+            (Some(Some(days)), _) => days,
+            (Some(None), _) if configured == 0 => CATCH_UP_DAYS,
+            (Some(None), _) | (None, Days::LastNight) => configured,
+            (None, Days::One(_) | Days::Span { .. }) => 0,
+        }
+    }
+
     /// The days that are meant.
     #[must_use]
     pub const fn days(&self) -> Days {
@@ -370,7 +391,7 @@ fn refuse_backup_words(
     matches: &clap::ArgMatches,
     subcommand: &str,
 ) -> Result<(), clap::Error> {
-    let typed = ["target", "extra", "date", "since", "until", "dry_run", "replace", "json"]
+    let typed = ["target", "extra", "date", "since", "until", "catch_up", "dry_run", "replace", "json"]
         .into_iter()
         .find(|id| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine));
     let Some(typed) = typed else { return Ok(()) };

@@ -121,6 +121,7 @@ async fn one(
         run: format!("adopt-{}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")),
         host: crate::source::host_name(),
         why: format!("it was found under {}/", id.category),
+        inspection: None,
     };
     let adopted = downloader.adopt(id, date, key).await?;
     site.catalog.commit_adopted(&adopted, stamp).await?;

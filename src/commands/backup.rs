@@ -3,23 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::deliver::ship;
+use super::deliver::Delivery;
+use super::inspecting::Inspector;
 use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report};
 use crate::bucket::{BucketError, Overwrite};
-use crate::calendar;
-use crate::catalog::Stamp;
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError, Why};
 use crate::expect::{self, Outcome};
 use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
-use crate::plan::{self, Step};
+use crate::plan::{self, Action, SkipReason, Step};
 use crate::report::{self, RunReport, SetReport, Status};
 use crate::transfer::{Events, Pool, Settings, Uploader};
 use crate::ui;
@@ -39,6 +40,8 @@ pub(super) struct Request {
     pub(super) target: Target,
     /// Which backup dates.
     pub(super) dates: DateRange,
+    /// Those of them that were asked for; of the others, sets that are stored go without a word.
+    pub(super) usual: DateRange,
     /// Create only, or `--replace`.
     pub(super) overwrite: Overwrite,
     /// No progress bars.
@@ -256,7 +259,7 @@ impl<'c> Run<'c> {
         let ids: Vec<_> = found.sets.iter().map(|set| plan::identify(set, rules)).collect();
         let known = site.catalog.lookup_all(&ids).await;
         let layout = site.bucket.layout();
-        let steps = found
+        let steps: Vec<Step> = found
             .sets
             .into_iter()
             .zip(ids)
@@ -266,14 +269,37 @@ impl<'c> Run<'c> {
                 plan::decide(set, id, known, layout, self.request.overwrite)
             })
             .collect();
-        (steps, found.findings)
+        let steps = self.without_what_was_caught_up(steps);
+        (Inspector::new(self.config, site).inspect_all(steps).await, found.findings)
+    }
+
+    /// Stored sets of the days that are only looked at for what is missing would fill the report.
+    fn without_what_was_caught_up(&self, steps: Vec<Step>) -> Vec<Step> {
+        let usual = self.request.usual;
+        let quiet =
+            |step: &Step| step.action == Action::Skip(SkipReason::Stored) && !usual.contains(step.set.date);
+        let (stored, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(quiet);
+        if !stored.is_empty() {
+            tracing::info!("catch-up: {} sets of the days before {} are stored", stored.len(), usual.first());
+        }
+        steps
     }
 
     /// Sends what is to be sent, several sets at once; the reports keep the plan's order.
     async fn carry_out(&self, site: &Site, steps: Vec<Step>) -> (Vec<SetReport>, Vec<BucketError>) {
         let total = steps.iter().filter(|step| is_shipped(&step.action)).map(|step| step.set.bytes()).sum();
         let (bars, events) = self.lines.watch("sending", total, self.request.quiet);
-        let uploader = self.uploader(site, events);
+        let delivery = Arc::new(Delivery {
+            uploader: self.uploader(site, events),
+            site: site.clone(),
+            inspector: Inspector::new(self.config, site),
+            rules: self.config.backup.categories,
+            overwrite: self.request.overwrite,
+            run: self.id.clone(),
+            host: self.host.clone(),
+            places: Semaphore::new(SETS_AT_ONCE),
+            cancel: self.cancel.clone(),
+        });
         let mut reports: BTreeMap<usize, SetReport> = BTreeMap::new();
         let mut errors = Vec::new();
         let mut tasks = JoinSet::new();
@@ -284,23 +310,13 @@ impl<'c> Run<'c> {
                 continue;
             }
             reports.insert(index, set_report(&step, Status::Interrupted, "not finished".to_owned()));
-            while tasks.len() >= SETS_AT_ONCE
-                && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await
-            {}
-            let (uploader, site) = (uploader.clone(), site.clone());
-            let stamp = Stamp {
-                run: self.id.clone(),
-                host: self.host.clone(),
-                why: calendar::why_category(step.set.date, &self.config.backup.categories),
-            };
-            let overwrite = self.request.overwrite;
-            let source = self.config.sources.get(&step.id.engine).cloned();
+            let delivery = delivery.clone();
             tasks.spawn(async move {
-                let (report, error) = ship(&uploader, &site, step, stamp, overwrite, source).await;
+                let (report, error) = delivery.deliver(step).await;
                 (index, report, error)
             });
         }
-        drop(uploader);
+        drop(delivery);
         while !tasks.is_empty() && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await {}
         tasks.shutdown().await;
         bars.finish().await;
@@ -346,7 +362,7 @@ impl<'c> Run<'c> {
             seconds: self.clock.elapsed().as_secs_f64(),
             dbbackup: env!("CARGO_PKG_VERSION").to_owned(),
             exit_code: report::exit_code(&sets, &findings).number(),
-            sent: count(Status::Sent),
+            sent: sets.iter().filter(|set| set.status == Status::Sent && !set.is_cut_short()).count(),
             skipped: count(Status::Skipped),
             refused: count(Status::Refused),
             failed: count(Status::Failed) + count(Status::Interrupted),

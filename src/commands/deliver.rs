@@ -1,80 +1,129 @@
-//! One set on its way: shipped, looked at once more, and recorded; or why not.
+//! One set on its way: waited for, checked, sent, recorded.
 
 use std::time::Instant;
 
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::steps::{log_step, planned, set_report};
+use super::inspecting::{Inspector, find_again};
 use super::setup::Site;
-use super::steps::set_report;
 use crate::bucket::{BucketError, Overwrite};
+use crate::calendar::{self, CategoryRules};
 use crate::catalog::{CommitError, Stamp};
 use crate::config::Source;
-use crate::engines::{self, BackupSet};
-use crate::model::{DateRange, SetKind};
+use crate::engines::BackupSet;
+use crate::inspect;
+use crate::model::{SetKind, Verdict};
 use crate::plan::{Action, ShipReason, Step};
 use crate::report::{SetReport, Status};
-use crate::transfer::{ConfirmedSet, FileError, Order, ShipError, Uploader};
+use crate::transfer::{ConfirmedSet, FileError, Order, ShipError, Uploader, Watch};
 
-/// Ships one set and records it.
-pub(super) async fn ship(
-    uploader: &Uploader,
-    site: &Site,
-    step: Step,
-    stamp: Stamp,
-    overwrite: Overwrite,
-    source: Option<Source>,
-) -> (SetReport, Option<BucketError>) {
-    let mut report = set_report(&step, Status::Failed, String::new());
-    let begun = Instant::now();
-    let shipped = uploader.ship(Order { id: step.id.clone(), set: step.set }).await;
-    report.seconds = begun.elapsed().as_secs_f64();
-    let confirmed = match shipped {
-        Ok(confirmed) => confirmed,
-        Err(error) => return failed(report, error),
-    };
-    report.retries = confirmed.files().iter().map(|file| file.retries).sum();
-    if let Some(why) = has_other_files_now(&confirmed, source).await {
-        tracing::error!(
-            "[REFUSED] {}: {why}; run it again when the database has finished writing it",
-            report.key
-        );
-        report.status = Status::Refused;
-        report.why = why;
-        return (report, None);
+/// What delivering needs, the same for all sets of a run.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) uploader: Uploader,
+    pub(super) site: Site,
+    pub(super) inspector: Inspector,
+    pub(super) rules: CategoryRules,
+    pub(super) overwrite: Overwrite,
+    pub(super) run: String,
+    pub(super) host: String,
+    /// Sets under way at once; those that are waited for or checked do not count.
+    pub(super) places: Semaphore,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Delivery {
+    /// One set, from where it may have to be waited for to its record.
+    pub(super) async fn deliver(&self, step: Step) -> (SetReport, Option<BucketError>) {
+        let begun = Instant::now();
+        let interrupted = set_report(&step, Status::Interrupted, "interrupted".to_owned());
+        let ready = async {
+            let step = self.inspector.wait(step, &self.rules, self.overwrite).await;
+            let step = self.inspector.check(step).await;
+            let place = self.places.acquire().await;
+            (step, place)
+        };
+        let (step, _place) = tokio::select! {
+            ready = ready => ready,
+            () = self.cancel.cancelled() => return (interrupted, None),
+        };
+        if let Action::Ship(_) = step.action {
+            return self.ship(step, begun).await;
+        }
+        log_step(&step);
+        let seconds = begun.elapsed().as_secs_f64();
+        (SetReport { seconds, ..planned(&step) }, None)
     }
-    match site.catalog.commit(&confirmed, stamp, overwrite).await {
-        Ok(manifest) => {
-            report.proof = Some(manifest.proof());
-            report.seconds = begun.elapsed().as_secs_f64();
-            // Nothing went over the network and the record stood already: it was only compared.
-            if confirmed.sent_bytes() == 0 && step.action == Action::Ship(ShipReason::Compare) {
-                report.status = Status::Skipped;
-                report.why = String::from("already stored with the same content (compared byte for byte)");
-            } else {
-                report.status = Status::Sent;
-            }
-            tracing::info!(
-                files = manifest.files.len(),
-                bytes = report.bytes,
-                seconds = format!("{:.2}", report.seconds),
-                rate = crate::transfer::rate(confirmed.sent_bytes(), report.seconds),
-                proof = %manifest.proof(),
-                "[SUCCESS] {} is stored",
+
+    /// Ships one set and records it.
+    async fn ship(&self, step: Step, begun: Instant) -> (SetReport, Option<BucketError>) {
+        let mut report = set_report(&step, Status::Failed, String::new());
+        let source = self.inspector.source(step.id.engine).cloned();
+        let watch =
+            inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
+        let shipped = self.uploader.ship(Order { id: step.id.clone(), set: step.set, watch }).await;
+        report.seconds = begun.elapsed().as_secs_f64();
+        let confirmed = match shipped {
+            Ok(confirmed) => confirmed,
+            Err(error) => return failed(report, error),
+        };
+        report.retries = confirmed.files().iter().map(|file| file.retries).sum();
+        if let Some(why) = has_other_files_now(&confirmed, source).await {
+            tracing::error!(
+                "[REFUSED] {}: {why}; run it again when the database has finished writing it",
                 report.key
             );
-            (report, None)
+            report.status = Status::Refused;
+            report.why = why;
+            return (report, None);
         }
-        Err(error) => {
-            tracing::error!("{}: its data is in the bucket but not its manifest: {error}", report.key);
-            report.why = format!("its data is in the bucket but not its manifest: {error}");
-            let cause = match error {
-                // Exit code 5 says that nothing was done, and here data was sent.
-                CommitError::Bucket(error) if confirmed.sent_bytes() == 0 => Some(error),
-                CommitError::Bucket(_)
-                | CommitError::Other(_)
-                | CommitError::NotCompared(_)
-                | CommitError::Key(_)
-                | CommitError::Json(_) => None,
-            };
-            (report, cause)
+        report.inspection = self.inspector.after(&confirmed, step.inspection);
+        let stamp = Stamp {
+            run: self.run.clone(),
+            host: self.host.clone(),
+            why: calendar::why_category(confirmed.set().date, &self.rules),
+            inspection: report.inspection.clone(),
+        };
+        match self.site.catalog.commit(&confirmed, stamp, self.overwrite).await {
+            Ok(manifest) => {
+                report.proof = Some(manifest.proof());
+                report.seconds = begun.elapsed().as_secs_f64();
+                // Nothing went over the network and the record stood already: it was only compared.
+                if confirmed.sent_bytes() == 0 && step.action == Action::Ship(ShipReason::Compare) {
+                    report.status = Status::Skipped;
+                    report.why =
+                        String::from("already stored with the same content (compared byte for byte)");
+                } else {
+                    report.status = Status::Sent;
+                }
+                log_inspection(&report);
+                tracing::info!(
+                    files = manifest.files.len(),
+                    bytes = report.bytes,
+                    seconds = format!("{:.2}", report.seconds),
+                    rate = crate::transfer::rate(confirmed.sent_bytes(), report.seconds),
+                    proof = %manifest.proof(),
+                    "[SUCCESS] {} is stored",
+                    report.key
+                );
+                (report, None)
+            }
+            Err(error) => {
+                tracing::error!("{}: its data is in the bucket but not its manifest: {error}", report.key);
+                report.why = format!("its data is in the bucket but not its manifest: {error}");
+                let cause = match error {
+                    // Exit code 5 says that nothing was done, and here data was sent.
+                    CommitError::Bucket(error) if confirmed.sent_bytes() == 0 => Some(error),
+                    CommitError::Bucket(_)
+                    | CommitError::Other(_)
+                    | CommitError::NotCompared(_)
+                    | CommitError::Key(_)
+                    | CommitError::Json(_) => None,
+                };
+                (report, cause)
+            }
         }
     }
 }
@@ -86,12 +135,9 @@ async fn has_other_files_now(confirmed: &ConfirmedSet, source: Option<Source>) -
     let (SetKind::Folder, Some(source)) = (set.kind, source) else {
         return None;
     };
-    let (engine, day, path) = (set.engine, DateRange::one(set.date), set.path.clone());
-    let looked = tokio::task::spawn_blocking(move || engines::discover(engine, &source, day)).await;
     let names = |set: &BackupSet| set.files.iter().map(|file| file.rel.clone()).collect::<Vec<_>>();
-    let now = match looked {
-        Ok(Ok(discovery)) => discovery.sets.into_iter().find(|set| set.path == path),
-        Ok(Err(error)) => return Some(format!("the folder cannot be looked at again: {error}")),
+    let now = match find_again(set, source).await {
+        Ok(now) => now,
         Err(error) => return Some(format!("the folder cannot be looked at again: {error}")),
     };
     match now {
@@ -108,11 +154,15 @@ async fn has_other_files_now(confirmed: &ConfirmedSet, source: Option<Source>) -
 fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketError>) {
     report.retries = error.retries;
     report.why = error.to_string();
+    if let (FileError::CutShort { why, .. }, Some(inspection)) = (&error.first, &mut report.inspection) {
+        inspection.verdict = Verdict::CutShort { why: why.clone() };
+    }
     report.status = match &error.first {
         FileError::Cancelled => Status::Interrupted,
-        FileError::Changed { .. } | FileError::OtherContent { .. } | FileError::NotCompared { .. } => {
-            Status::Refused
-        }
+        FileError::Changed { .. }
+        | FileError::CutShort { .. }
+        | FileError::OtherContent { .. }
+        | FileError::NotCompared { .. } => Status::Refused,
         FileError::Open(_)
         | FileError::Read { .. }
         | FileError::Damaged { .. }
@@ -133,4 +183,22 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         _ => None,
     };
     (report, cause)
+}
+
+/// What inspection found remarkable, for the log.
+fn log_inspection(report: &SetReport) {
+    let Some(inspection) = &report.inspection else { return };
+    match &inspection.verdict {
+        Verdict::CutShort { why } | Verdict::StillBeingWritten { why } => {
+            tracing::error!(
+                "[CUT SHORT] {} was sent all the same and is no backup to count on: {why}",
+                report.key
+            );
+        }
+        Verdict::NotJudged { why } => tracing::info!("{} is not judged: {why}", report.key),
+        Verdict::Whole { how } => tracing::debug!("{} is whole: {how}", report.key),
+    }
+    for note in &inspection.notes {
+        tracing::warn!("{}: {}", report.key, note.text);
+    }
 }

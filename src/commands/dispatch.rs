@@ -111,9 +111,11 @@ impl Terminal {
 
     async fn backup(&self, config: &Config, args: &BackupArgs) -> Result<ExitCode, Failure> {
         let dates = args.days().resolve(calendar::today()).map_err(Failure::usage)?;
+        let catch_up = args.catch_up_days(config.backup.catch_up_days);
         let request = Request {
             target: args.target,
-            dates,
+            dates: dates.reaching_back(catch_up),
+            usual: dates,
             overwrite: if args.replace { Overwrite::Replace } else { Overwrite::Never },
             quiet: self.quiet || args.json,
         };

@@ -78,6 +78,10 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
             manifest.files.len()
         ),
     );
+    line(
+        "Verdict",
+        &manifest.inspection.as_ref().map_or_else(|| "-".to_owned(), |it| it.verdict.to_string()),
+    );
     line("Proof", &format!("{}: {}", entry.proof(), meaning(entry.proof())));
     for (mark, record) in entry.proofs.iter().zip(records) {
         let how = record.as_ref().map_or_else(|| ": its record cannot be read".to_owned(), told);
@@ -92,6 +96,20 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
     line("Source", &manifest.source);
     line("Run", &manifest.run);
     line("dbbackup", &manifest.dbbackup);
+    if let Some(inspection) = &manifest.inspection {
+        let facts = &inspection.facts;
+        let told = [
+            Some(facts.format.clone()),
+            facts.producer.clone(),
+            facts.database.as_ref().map(|name| format!("database {name}")),
+            facts.kind.map(|kind| format!("{} backup", kind.as_str())),
+            facts.moment().map(|at| format!("of {}", at.format("%Y-%m-%d %H:%M:%S"))),
+        ];
+        line("Content", &told.into_iter().flatten().collect::<Vec<_>>().join(", "));
+        for note in &inspection.notes {
+            line("Warning", &note.text);
+        }
+    }
     for note in &manifest.notes {
         line("Note", note);
     }

@@ -7,14 +7,14 @@ use crate::report::{PassedReport, SetReport, Status};
 
 pub(super) const fn is_shipped(action: &Action) -> bool {
     match action {
-        Action::Ship(_) => true,
+        Action::Ship(_) | Action::Wait(_) => true,
         Action::Skip(_) | Action::Refuse(_) => false,
     }
 }
 
 pub(super) fn planned(step: &Step) -> SetReport {
     let status = match &step.action {
-        Action::Ship(_) => Status::Planned,
+        Action::Ship(_) | Action::Wait(_) => Status::Planned,
         Action::Skip(_) => Status::Skipped,
         Action::Refuse(_) => Status::Refused,
     };
@@ -36,12 +36,13 @@ pub(super) fn set_report(step: &Step, status: Status, why: String) -> SetReport 
         retries: 0,
         proof: None,
         why,
+        inspection: step.inspection.clone(),
     }
 }
 
 pub(super) fn log_step(step: &Step) {
     match &step.action {
-        Action::Ship(_) => {}
+        Action::Ship(_) | Action::Wait(_) => {}
         Action::Skip(reason) => {
             tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }

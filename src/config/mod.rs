@@ -111,6 +111,22 @@ impl Backup {
     pub const BUFFER_MEMORY: u64 = 32 * values::MIB;
     /// Default of `part_size`, in bytes.
     pub const PART_SIZE: u64 = 8 * values::MIB;
+    /// Default of `settle_time`.
+    pub const SETTLE_TIME: Duration = Duration::from_mins(1);
+    /// Default of `settle_wait`.
+    pub const SETTLE_WAIT: Duration = Duration::from_mins(10);
+}
+
+impl Source {
+    /// Default of `min_size`, in bytes: a dump of nothing but its header and trailer is smaller.
+    pub const MIN_SIZE: u64 = 1024;
+}
+
+impl Check {
+    /// What stands for the set's path in an argument of `check_command`.
+    pub const PLACE: &str = "{path}";
+    /// Default of `check_timeout`.
+    pub const TIMEOUT: Duration = Duration::from_mins(30);
 }
 
 /// One engine's section.
@@ -126,6 +142,28 @@ pub struct Source {
     pub include_differential: bool,
     /// `[mssql] include_log`: also take `.trn` files. Default false.
     pub include_log: bool,
+    /// Bytes below which a set is worth a warning. Default 1 KiB.
+    pub min_size: u64,
+    /// The operator's own check of each set.
+    pub check: Check,
+}
+
+/// `check_command` and `check_timeout` of an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The program and its arguments, `{path}` standing for the set's path; empty for none.
+    pub command: Vec<String>,
+    /// How long it may take, 1 s to 24 h. Default 30 min.
+    pub timeout: Duration,
+}
+
+/// `[backup] on_cut_short`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCutShort {
+    /// It is not sent.
+    Refuse,
+    /// It is sent, and marked as what it is.
+    Send,
 }
 
 /// `[s3]`.
@@ -223,6 +261,16 @@ pub struct Backup {
     pub buffer_memory: u64,
     /// Smallest part of a multipart upload in bytes; grows with the file. Default 8 MiB.
     pub part_size: u64,
+    /// Age below which a file counts as being written where the kernel cannot tell. Default 1 min.
+    pub settle_time: Duration,
+    /// How long a set that is being written is waited for. Default 10 min.
+    pub settle_wait: Duration,
+    /// What becomes of a set that is cut short. Default: it is refused.
+    pub on_cut_short: OnCutShort,
+    /// Whether warnings of the inspection make the exit code 1. Default false.
+    pub strict: bool,
+    /// Days, ending with yesterday, whose missing sets are sent too; 0 and 1 for none. Default 0.
+    pub catch_up_days: u32,
     /// How a date becomes a category.
     pub categories: CategoryRules,
 }

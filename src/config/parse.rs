@@ -12,7 +12,9 @@ use toml::de::DeTable;
 use super::error::{ConfigError, Report};
 use super::section::{At, Section};
 use super::values::MIB;
-use super::{Backup, ChecksumChoice, Config, Drill, Log, LogFormat, S3, Source, Sse, State};
+use super::{
+    Backup, Check, ChecksumChoice, Config, Drill, Log, LogFormat, OnCutShort, S3, Source, Sse, State,
+};
 use super::{names, secrets, values};
 use crate::calendar::CategoryRules;
 use crate::expect::{Expect, Schedule};
@@ -31,6 +33,9 @@ pub(super) const CHECKSUMS: [(&str, ChecksumChoice); 5] = [
 ];
 
 pub(super) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+pub(super) const ON_CUT_SHORT: [(&str, OnCutShort); 2] =
+    [("refuse", OnCutShort::Refuse), ("send", OnCutShort::Send)];
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -147,7 +152,34 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
             include_log = section.flag("include_log", false);
         }
     }
-    Some(Source { dir: dir?.value, exclude, include_level1, include_differential, include_log })
+    let min_size = section.size("min_size", 0..=BUFFER_MAX, Source::MIN_SIZE).value;
+    let check = check(section);
+    Some(Source {
+        dir: dir?.value,
+        exclude,
+        include_level1,
+        include_differential,
+        include_log,
+        min_size,
+        check,
+    })
+}
+
+fn check(section: &mut Section<'_, '_, '_>) -> Check {
+    let allowed = "the program and its arguments, one of them with {path} in it, such as \
+                   [\"/usr/local/bin/check-backup\", \"{path}\"]";
+    let command = section.list("check_command", allowed, |text| Ok(text.to_owned()));
+    let timeout = section.duration("check_timeout", SECOND..=DAY, Check::TIMEOUT);
+    let Some(At { value: command, span }) = command else {
+        return Check { command: Vec::new(), timeout };
+    };
+    let named = command.first().is_some_and(|program| !program.is_empty() && !program.contains(Check::PLACE));
+    let placed = command.iter().any(|argument| argument.contains(Check::PLACE));
+    let whole = command.iter().all(|argument| !argument.contains('\0'));
+    if !named || !placed || !whole {
+        section.problem(&span, "check_command", format!("cannot be run for each set; allowed: {allowed}"));
+    }
+    Check { command, timeout }
 }
 
 fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option<S3> {
@@ -270,6 +302,13 @@ fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup {
         );
         section.problem(at, key, what);
     }
+    let settle_time = section.duration("settle_time", Duration::ZERO..=HOUR, Backup::SETTLE_TIME);
+    let settle_wait = section.duration("settle_wait", Duration::ZERO..=DAY, Backup::SETTLE_WAIT);
+    let on_cut_short = section
+        .text("on_cut_short", &values::names(&ON_CUT_SHORT), |text| values::choice(text, &ON_CUT_SHORT))
+        .map_or(OnCutShort::Refuse, |at| at.value);
+    let strict = section.flag("strict", false);
+    let catch_up_days = section.number("catch_up_days", 0, 366, 0).value;
     let categories = categories(&mut section);
     section.finish();
     Backup {
@@ -278,6 +317,11 @@ fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup {
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
         buffer_memory: buffer_memory.value,
         part_size: part_size.value,
+        settle_time,
+        settle_wait,
+        on_cut_short,
+        strict,
+        catch_up_days,
         categories,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
-use super::parse::{CHECKSUMS, FORMATS};
+use super::parse::{CHECKSUMS, FORMATS, ON_CUT_SHORT};
 use super::values::{WEEKDAYS, show_duration, show_size};
 use super::{Config, Sse, names, secrets};
 use crate::model::{Category, Engine};
@@ -28,6 +28,13 @@ impl Config {
                     out.raw("include_log", &source.include_log);
                 }
             }
+            out.set("min_size", &show_size(source.min_size));
+            if source.check.command.is_empty() {
+                out.comment("check_command: none");
+            } else {
+                out.raw("check_command", &list(&source.check.command));
+            }
+            out.set("check_timeout", &show_duration(source.check.timeout));
         }
         self.render_s3(&mut out);
         out.section("log");
@@ -86,6 +93,11 @@ impl Config {
         out.raw("concurrency", &backup.concurrency);
         out.set("buffer_memory", &show_size(backup.buffer_memory));
         out.set("part_size", &show_size(backup.part_size));
+        out.set("settle_time", &show_duration(backup.settle_time));
+        out.set("settle_wait", &show_duration(backup.settle_wait));
+        out.set("on_cut_short", name(&ON_CUT_SHORT, &backup.on_cut_short));
+        out.raw("strict", &backup.strict);
+        out.raw("catch_up_days", &backup.catch_up_days);
         out.raw("daily", &backup.categories.daily);
         let day = WEEKDAYS.iter().find(|(day, ..)| *day == backup.categories.weekly_day);
         out.set("weekly_day", day.map_or("", |(_, short, _)| short));

@@ -19,6 +19,7 @@ pub(super) fn kind(name: &str, source: &Source) -> NameKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Check;
     use crate::engines::Excludes;
 
     #[test]
@@ -29,6 +30,8 @@ mod tests {
             include_level1: false,
             include_differential: false,
             include_log: false,
+            min_size: Source::MIN_SIZE,
+            check: Check { command: Vec::new(), timeout: Check::TIMEOUT },
         };
         for name in ["a.bak", "a.BAK", "a.Bak"] {
             assert!(matches!(kind(name, &source), NameKind::Backup), "{name}");

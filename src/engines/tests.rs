@@ -25,6 +25,8 @@ impl Tree {
             include_level1: false,
             include_differential: false,
             include_log: false,
+            min_size: Source::MIN_SIZE,
+            check: Check { command: Vec::new(), timeout: Check::TIMEOUT },
         };
         fs::create_dir(&source.dir).unwrap();
         let tree = Self { dir, source };

@@ -90,6 +90,14 @@ impl DateRange {
         Ok(Self { first, last })
     }
 
+    /// The range that ends on the same day and has at least `days` days.
+    #[must_use]
+    pub fn reaching_back(self, days: u32) -> Self {
+        let back = chrono::Days::new(u64::from(days.saturating_sub(1)));
+        let first = self.last.0.checked_sub_days(back).map_or(self.first, BackupDate);
+        Self { first: first.min(self.first), last: self.last }
+    }
+
     /// Whether `date` lies in the range.
     #[must_use]
     pub fn contains(self, date: BackupDate) -> bool {

@@ -7,7 +7,9 @@ mod table;
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BackupDate, Category, Engine, ExitCode, Finding, Proof, Severity};
+use crate::formats::Judgement;
+use crate::inspect;
+use crate::model::{BackupDate, Category, Engine, ExitCode, Finding, Proof, Severity, Verdict};
 
 pub use table::{age, bytes, plan_text, sets_table, status_table, summary_table};
 
@@ -74,6 +76,26 @@ pub struct SetReport {
     pub proof: Option<Proof>,
     /// Why it was skipped, refused or failed.
     pub why: String,
+    /// What inspection said of its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<Judgement>,
+}
+
+impl SetReport {
+    /// Whether its content is known to be incomplete.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        self.inspection.as_ref().is_some_and(|inspection| match inspection.verdict {
+            Verdict::CutShort { .. } => true,
+            Verdict::Whole { .. } | Verdict::StillBeingWritten { .. } | Verdict::NotJudged { .. } => false,
+        })
+    }
+
+    /// Whether inspection has nothing against counting it as a good backup.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.inspection.as_ref().is_none_or(inspect::is_good)
+    }
 }
 
 /// One run.
@@ -147,7 +169,8 @@ impl RunReport {
 pub fn exit_code(sets: &[SetReport], findings: &[Finding]) -> ExitCode {
     let bad = sets.iter().any(|set| match set.status {
         Status::Refused | Status::Failed | Status::Interrupted => true,
-        Status::Sent | Status::Skipped | Status::Planned => false,
+        // Also one that was stored before: a run is not well while its newest backup is cut short.
+        Status::Sent | Status::Skipped | Status::Planned => !set.is_good(),
     });
     if bad || findings.iter().any(|finding| finding.severity == Severity::Error) {
         ExitCode::Failed

@@ -8,6 +8,8 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{RunReport, SetReport};
 use crate::catalog::Entry;
+use crate::formats::Judgement;
+use crate::model::Severity;
 use crate::status::{self, App};
 
 /// Bytes as people read them: `2.8 GB`.
@@ -31,7 +33,8 @@ pub fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
 /// The table at the end of a run: engine, app, size, time, retries, status.
 #[must_use]
 pub fn summary_table(sets: &[SetReport]) -> String {
-    let mut table = plain(&["Engine", "App", "Backup", "Category", "Size", "Time", "Retries", "Status"]);
+    let mut table =
+        plain(&["Engine", "App", "Backup", "Category", "Size", "Time", "Retries", "Verdict", "Status"]);
     for set in sets {
         table.add_row([
             Cell::new(set.engine.title()),
@@ -41,25 +44,28 @@ pub fn summary_table(sets: &[SetReport]) -> String {
             right(bytes(set.bytes)),
             right(format!("{:.1} s", set.seconds)),
             right(set.retries),
+            Cell::new(verdict(set.inspection.as_ref())),
             Cell::new(set.status.as_str()),
         ]);
     }
-    table.to_string()
+    format!("{table}{}", remarks(sets))
 }
 
 /// The plan of a dry run, with the reason for each step and for everything passed over.
 #[must_use]
 pub fn plan_text(report: &RunReport) -> String {
-    let mut table = plain(&["Engine", "Key", "Size", "Plan"]);
+    let mut table = plain(&["Engine", "Key", "Size", "Verdict", "Plan"]);
     for set in &report.sets {
         table.add_row([
             Cell::new(set.engine.title()),
             Cell::new(&set.key),
             right(bytes(set.bytes)),
+            Cell::new(verdict(set.inspection.as_ref())),
             Cell::new(&set.why),
         ]);
     }
     let mut text = if report.sets.is_empty() { String::new() } else { format!("{table}\n") };
+    text.push_str(remarks(&report.sets).trim_start_matches('\n'));
     let (other_days, told): (Vec<_>, Vec<_>) = report.passed.iter().partition(|passed| passed.other_day);
     if !told.is_empty() {
         text.push_str("\nPassed over:\n");
@@ -76,7 +82,7 @@ pub fn plan_text(report: &RunReport) -> String {
 /// The table of `list`.
 #[must_use]
 pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Utc>) -> String {
-    let mut table = plain(&["Key", "Date", "Category", "Files", "Size", "Proof", "Age"]);
+    let mut table = plain(&["Key", "Date", "Category", "Files", "Size", "Verdict", "Proof", "Age"]);
     for entry in entries {
         let manifest = &entry.manifest;
         table.add_row([
@@ -85,6 +91,7 @@ pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Ut
             Cell::new(manifest.id.category),
             right(manifest.files.len()),
             right(bytes(manifest.bytes())),
+            Cell::new(verdict(manifest.inspection.as_ref())),
             Cell::new(entry.proof()),
             right(age(manifest.created, now)),
         ]);
@@ -112,6 +119,25 @@ pub fn status_table(apps: &[App], now: DateTime<Utc>) -> String {
         ]);
     }
     table.to_string()
+}
+
+fn verdict(inspection: Option<&Judgement>) -> &'static str {
+    inspection.map_or("-", |inspection| inspection.verdict.word())
+}
+
+/// The warnings of the inspections, a line each, below a table.
+fn remarks(sets: &[SetReport]) -> String {
+    let mut text = String::new();
+    for set in sets {
+        for note in set.inspection.iter().flat_map(|inspection| &inspection.notes) {
+            let severity = match note.severity {
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            let _infallible = write!(text, "\n{severity}: {}: {}", set.key, note.text);
+        }
+    }
+    text
 }
 
 fn app(app: &str) -> &str {

@@ -153,6 +153,8 @@ pub fn locate_latest<'e>(
     let fitting: Vec<&Manifest> = entries
         .map(|entry| &entry.manifest)
         .filter(|manifest| selector.matches(&manifest.id))
+        // One that was sent although it is cut short comes back by its key only.
+        .filter(|manifest| !manifest.is_cut_short())
         .filter(|manifest| date.is_none_or(|date| manifest.date == date))
         .collect();
     let asked = || match date {

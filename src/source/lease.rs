@@ -21,10 +21,17 @@ pub(super) enum Lease {
     Writer,
     /// Not ours to ask (another owner's file without `CAP_LEASE`), or not on this file system.
     Unknown,
+    /// The file lies on another machine, whose processes this kernel does not know.
+    Remote,
 }
 
 /// Takes a read lease on `file`, which must be open for reading only, and gives it back at once.
 pub(super) fn ask(file: &File) -> Lease {
+    // NFS 4 and SMB answer EAGAIN wherever the server has not lent the file to this client: that is no
+    // writer. And of writers on other machines no local answer speaks.
+    if is_remote(file) {
+        return Lease::Remote;
+    }
     // If somebody opens the file for writing in the moment between, the kernel tells the holder by a
     // signal: SIGIO, which would end this process. SIGURG is ignored where nobody asks for it.
     if fcntl(file, F_SETSIG, libc::SIGURG).is_err() {
@@ -39,6 +46,20 @@ pub(super) fn ask(file: &File) -> Lease {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Lease::Writer,
         Err(_) => Lease::Unknown,
     }
+}
+
+/// `f_type` of NFS, SMB 1, CIFS, SMB 2 and 3, FUSE (sshfs and others), 9p, Ceph and AFS (`statfs(2)`).
+const REMOTE: [u64; 8] =
+    [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f];
+
+fn is_remote(file: &File) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|system| is_remote_type(system.f_type))
+}
+
+/// The type has another width and sign on other architectures.
+fn is_remote_type(kind: impl TryInto<i64>) -> bool {
+    let kind = kind.try_into().map(|kind: i64| kind.cast_unsigned() & 0xffff_ffff);
+    kind.is_ok_and(|kind| REMOTE.contains(&kind))
 }
 
 fn fcntl(file: &File, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The state that must come before a manifest, as a type: only [`super::Uploader`] can make one.
 
 use crate::engines::BackupSet;
+use crate::formats::Judgement;
 use crate::manifest::StoredFile;
 use crate::model::SetId;
 
@@ -10,19 +11,20 @@ pub struct ConfirmedSet {
     id: SetId,
     set: BackupSet,
     files: Vec<StoredFile>,
-    seconds: f64,
-    sent_bytes: u64,
+    journey: Journey,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub(super) struct Journey {
+    pub(super) seconds: f64,
+    pub(super) sent_bytes: u64,
+    pub(super) judgement: Option<Judgement>,
 }
 
 impl ConfirmedSet {
-    pub(super) const fn new(
-        id: SetId,
-        set: BackupSet,
-        files: Vec<StoredFile>,
-        seconds: f64,
-        sent_bytes: u64,
-    ) -> Self {
-        Self { id, set, files, seconds, sent_bytes }
+    pub(super) const fn new(id: SetId, set: BackupSet, files: Vec<StoredFile>, journey: Journey) -> Self {
+        Self { id, set, files, journey }
     }
 
     /// Which set.
@@ -46,12 +48,18 @@ impl ConfirmedSet {
     /// Seconds from the first byte read to the last confirmation.
     #[must_use]
     pub const fn seconds(&self) -> f64 {
-        self.seconds
+        self.journey.seconds
     }
 
     /// Bytes that went over the network; fewer than the set's where objects were there already.
     #[must_use]
     pub const fn sent_bytes(&self) -> u64 {
-        self.sent_bytes
+        self.journey.sent_bytes
+    }
+
+    /// What decoding it on the way said, where it is compressed.
+    #[must_use]
+    pub const fn judgement(&self) -> Option<&Judgement> {
+        self.journey.judgement.as_ref()
     }
 }

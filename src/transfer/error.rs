@@ -30,6 +30,14 @@ pub enum FileError {
         /// What changed.
         changed: Changed,
     },
+    /// Decoding it showed that it is not complete.
+    #[error("{}: cut short: {why}", path.display())]
+    CutShort {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or wrong.
+        why: String,
+    },
     /// The key holds other content.
     #[error("{key} already holds other content ({theirs}) than {} ({ours}); it was left as it is", path.display())]
     OtherContent {
@@ -89,6 +97,7 @@ impl FileError {
             Self::Open(_)
             | Self::Read { .. }
             | Self::Changed { .. }
+            | Self::CutShort { .. }
             | Self::OtherContent { .. }
             | Self::NotCompared { .. }
             | Self::Damaged { .. }
@@ -106,6 +115,9 @@ impl FileError {
                 "check the file and its permissions for the user that runs dbbackup"
             }
             Self::Changed { .. } => "run it again when the database has finished writing it",
+            Self::CutShort { .. } => {
+                "look at the job that made it and back up again; to send it all the same, set on_cut_short = \"send\""
+            }
             Self::OtherContent { .. } => {
                 "compare the two; to store this one instead, on a versioned bucket, run with --replace"
             }

@@ -2,7 +2,8 @@
 //!
 //! What must stay true: each byte is read once, through one handle, and a file that changed is never
 //! completed; requests and memory come from one bounded [`Pool`]; nothing counts as stored until it
-//! was compared; nothing is written over without the operator's word.
+//! was compared; a compressed dump is decoded in that read, and one that is cut short is not completed;
+//! nothing is written over without the operator's word.
 
 mod adopted;
 mod confirmed;
@@ -15,6 +16,7 @@ mod pool;
 mod progress;
 mod reader;
 mod small;
+mod tap;
 mod upload;
 
 pub use adopted::AdoptedSet;
@@ -24,6 +26,7 @@ pub use error::{FileError, ShipError};
 pub use parts::{MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, PartPlan, SINGLE_PUT_MAX, TooLarge};
 pub use pool::Pool;
 pub use progress::{Event, Events, FileProgress};
+pub use tap::Watch;
 pub use upload::{Order, Settings, Uploader};
 
 /// Bytes over seconds as people read it: `118.4 MB/s`.

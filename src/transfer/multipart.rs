@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use super::existing::Ours;
 use super::parts::{Part, PartPlan};
-use super::reader::{Sums, open_as_found, read_part, read_through, unchanged};
+use super::reader::{Sums, open_as_found, read_into, read_part, read_through, unchanged};
+use super::tap::Tap;
 use super::upload::{FileJob, Sent};
 use super::{FileError, FileProgress};
 use crate::bucket::{
@@ -73,13 +74,15 @@ impl FileJob {
         let size = self.file.stamp.size;
         let path: Arc<Path> = self.file.path.as_path().into();
         let wire = self.bucket().algorithm();
-        let sums = read_through(open.clone(), path, 0, size, wire, None).await?;
+        let tap = Tap::new(self.watch);
+        let (sums, tap) = read_through(open.clone(), path, 0, size, wire, tap).await?;
         unchanged(open, &self.file.stamp, &self.file.path)?;
+        let judgement = tap.end(&self.file.path)?;
         let ours = Ours { size, crc64: sums.crc64().full_object(), wire: Some(sums.wire().full_object()) };
         let same = self.existing(&ours).await?;
         progress.advance(size);
         let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
-        Ok(same.map(|same| Sent { same, crc64: ours.crc64, parts, bytes: 0 }))
+        Ok(same.map(|same| Sent { same, crc64: ours.crc64, parts, bytes: 0, judgement }))
     }
 
     async fn try_large(
@@ -117,8 +120,9 @@ impl FileJob {
         plan: PartPlan,
         progress: &Arc<FileProgress>,
     ) -> Result<Sent, FileError> {
-        let mut done = self.send_parts(upload, stored, open, plan, progress).await?;
+        let (mut done, tap) = self.send_parts(upload, stored, open, plan, progress).await?;
         unchanged(open, &self.file.stamp, &self.file.path)?;
+        let judgement = tap.end(&self.file.path)?;
         done.sort_by_key(|(number, ..)| *number);
         let bytes = done.iter().map(|(.., bytes)| bytes).sum();
         let crc64: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.crc64().clone()).collect();
@@ -153,7 +157,7 @@ impl FileJob {
             }
         };
         let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
-        Ok(Sent { same, crc64: ours.crc64, parts, bytes })
+        Ok(Sent { same, crc64: ours.crc64, parts, bytes, judgement })
     }
 
     /// A completion can succeed although its answer was an error, or never came: look before deciding.
@@ -184,7 +188,8 @@ impl FileJob {
         open: &Arc<OpenFile>,
         plan: PartPlan,
         progress: &Arc<FileProgress>,
-    ) -> Result<Vec<Done>, FileError> {
+    ) -> Result<(Vec<Done>, Tap), FileError> {
+        let mut tap = Tap::new(self.watch);
         let path: Arc<Path> = self.file.path.as_path().into();
         let mut tasks: JoinSet<Result<Done, FileError>> = JoinSet::new();
         let mut done = Vec::new();
@@ -199,9 +204,18 @@ impl FileJob {
                 let memory = self.pool().buffer(STREAM_MEMORY).await.map_err(closed)?;
                 let (job, upload, open) = (self.clone(), upload.clone(), open.clone());
                 let (path, progress, there) = (path.clone(), progress.clone(), there.cloned());
+                let mut sums = None;
+                if tap.is_on() {
+                    // The tap wants the parts in order, so this one is read before the next is begun.
+                    let Part { offset, len, .. } = part;
+                    let (open, path) = (open.clone(), path.clone());
+                    let read = read_through(open, path, offset, len, upload.algorithm, tap).await?;
+                    tap = read.1;
+                    sums = Some(read.0);
+                }
                 tasks.spawn(async move {
                     let _held = (slot, memory);
-                    let done = job.send_streamed(&upload, part, there, open, path).await?;
+                    let done = job.send_streamed(&upload, part, there, open, path, sums).await?;
                     progress.advance(part.len);
                     Ok(done)
                 });
@@ -209,8 +223,9 @@ impl FileJob {
             }
             let len = usize::try_from(part.len).unwrap_or(usize::MAX);
             let buffer = self.pool().buffer(len).await.map_err(closed)?;
-            let (buffer, sums) =
-                read_part(open.clone(), path.clone(), part.offset, buffer, upload.algorithm).await?;
+            let read = read_part(open.clone(), path.clone(), part.offset, buffer, upload.algorithm, tap);
+            let (buffer, sums, after) = read.await?;
+            tap = after;
             if let Some(receipt) = reusable(there, &sums) {
                 progress.advance(part.len);
                 done.push((part.number, receipt, sums, 0));
@@ -242,7 +257,7 @@ impl FileJob {
         while let Some(finished) = tasks.join_next().await {
             done.push(joined(finished)?);
         }
-        Ok(done)
+        Ok((done, tap))
     }
 
     /// A part larger than its share of the memory: read once for its checksum, which has to go ahead
@@ -254,10 +269,15 @@ impl FileJob {
         there: Option<StoredPart>,
         open: Arc<OpenFile>,
         path: Arc<Path>,
+        read: Option<Sums>,
     ) -> Result<Done, FileError> {
-        let read =
-            |feed| read_through(open.clone(), path.clone(), part.offset, part.len, upload.algorithm, feed);
-        let sums = read(None).await?;
+        let Part { offset, len, .. } = part;
+        let sums = if let Some(sums) = read {
+            sums
+        } else {
+            let (open, path) = (open.clone(), path.clone());
+            read_through(open, path, offset, len, upload.algorithm, Tap::default()).await?.0
+        };
         if let Some(receipt) = reusable(there.as_ref(), &sums) {
             return Ok((part.number, receipt, sums, 0));
         }
@@ -275,7 +295,8 @@ impl FileJob {
                     self.timeout(part.len),
                 );
                 // A read that fails ends the feed, and with it the request.
-                let (_read, receipt) = tokio::join!(read(Some(feed)), sending);
+                let reading = read_into(open.clone(), path.clone(), offset, len, feed);
+                let (_read, receipt) = tokio::join!(reading, sending);
                 receipt
             })
             .await?;

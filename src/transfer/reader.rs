@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::FileError;
 use super::pool::Buffer;
+use super::tap::Tap;
 use crate::bucket::StreamFeed;
 use crate::checksum::{Algorithm, Digest};
 use crate::engines::{SourceFile, Stamp};
@@ -74,49 +75,72 @@ pub(super) fn fill(open: &OpenFile, path: &Path, offset: u64, buffer: &mut [u8])
     Ok(())
 }
 
-/// Reads one part into a buffer.
+/// Reads one part into a buffer, past the tap.
 pub(super) async fn read_part(
     open: Arc<OpenFile>,
     path: Arc<Path>,
     offset: u64,
     mut buffer: Buffer,
     wire: Option<Algorithm>,
-) -> Result<(Buffer, Sums), FileError> {
+    mut tap: Tap,
+) -> Result<(Buffer, Sums, Tap), FileError> {
     blocking(move || {
         fill(&open, &path, offset, buffer.bytes_mut())?;
         let mut sums = Sums::new(wire);
         sums.update(buffer.as_ref());
-        Ok((buffer, sums))
+        tap.feed(buffer.as_ref());
+        Ok((buffer, sums, tap))
     })
     .await
 }
 
-/// Reads `len` bytes from `offset` and gives each chunk to `feed`, or to nobody.
+/// Reads `len` bytes from `offset` past the tap.
 pub(super) async fn read_through(
     open: Arc<OpenFile>,
     path: Arc<Path>,
     offset: u64,
     len: u64,
     wire: Option<Algorithm>,
-    feed: Option<StreamFeed>,
-) -> Result<Sums, FileError> {
+    mut tap: Tap,
+) -> Result<(Sums, Tap), FileError> {
     blocking(move || {
         let mut sums = Sums::new(wire);
+        let mut chunk = vec![0; usize::try_from(CHUNK.min(len)).unwrap_or(usize::MAX)];
+        let mut done = 0;
+        while done < len {
+            let size = usize::try_from(CHUNK.min(len - done)).unwrap_or(usize::MAX);
+            chunk.truncate(size);
+            fill(&open, &path, offset + done, &mut chunk)?;
+            sums.update(&chunk);
+            tap.feed(&chunk);
+            done += size as u64;
+        }
+        Ok((sums, tap))
+    })
+    .await
+}
+
+/// Reads `len` bytes from `offset` and gives each chunk to `feed`.
+pub(super) async fn read_into(
+    open: Arc<OpenFile>,
+    path: Arc<Path>,
+    offset: u64,
+    len: u64,
+    feed: StreamFeed,
+) -> Result<(), FileError> {
+    blocking(move || {
         let mut done = 0;
         while done < len {
             let size = usize::try_from(CHUNK.min(len - done)).unwrap_or(usize::MAX);
             let mut chunk = vec![0; size];
             fill(&open, &path, offset + done, &mut chunk)?;
-            sums.update(&chunk);
             done += size as u64;
-            if let Some(feed) = &feed {
-                // Nobody takes it any more: the request failed, and says why itself.
-                if feed.blocking_send(Ok(Bytes::from(chunk))).is_err() {
-                    break;
-                }
+            // Nobody takes it any more: the request failed, and says why itself.
+            if feed.blocking_send(Ok(Bytes::from(chunk))).is_err() {
+                break;
             }
         }
-        Ok(sums)
+        Ok(())
     })
     .await
 }

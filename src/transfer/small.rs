@@ -3,6 +3,7 @@
 use super::existing::{Ours, Same};
 use super::pool::Slot;
 use super::reader::{Sums, blocking, fill, open_as_found, unchanged};
+use super::tap::Tap;
 use super::upload::{FileJob, Sent};
 use super::{FileError, FileProgress};
 use crate::bucket::ErrorKind;
@@ -16,13 +17,16 @@ impl FileJob {
         let mut buffer =
             self.pool().buffer(len).await.map_err(|error| FileError::Internal(error.to_string()))?;
         let file = self.file.clone();
-        let (buffer, sums) = blocking(move || {
+        let mut tap = Tap::new(self.watch);
+        let (buffer, sums, judgement) = blocking(move || {
             let open = open_as_found(&file)?;
             fill(&open, &file.path, 0, buffer.bytes_mut())?;
             let mut sums = Sums::new(wire);
             sums.update(buffer.as_ref());
+            tap.feed(buffer.as_ref());
             unchanged(&open, &file.stamp, &file.path)?;
-            Ok((buffer, sums))
+            let judgement = tap.end(&file.path)?;
+            Ok((buffer, sums, judgement))
         })
         .await?;
         let ours =
@@ -30,7 +34,7 @@ impl FileJob {
         if self.taken {
             let same = self.must_be_same(&ours).await?;
             progress.advance(size);
-            return Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes: 0 });
+            return Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes: 0, judgement });
         }
         let body = buffer.freeze();
         let what = format!("send {}", self.file.path.display());
@@ -47,7 +51,7 @@ impl FileJob {
             Err(error) => return Err(error.into()),
         };
         progress.advance(size);
-        Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes })
+        Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes, judgement })
     }
 
     /// The object that stands in the way, which must equal the file.

@@ -11,13 +11,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::confirmed::Journey;
 use super::existing::Same;
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
-use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError};
+use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
 use crate::bucket::{Bucket, ErrorKind, MultipartUpload, ObjectKey, Overwrite, PutOptions};
 use crate::checksum::Checksum;
 use crate::engines::{BackupSet, SourceFile};
+use crate::formats::Judgement;
 use crate::manifest::StoredFile;
 use crate::model::{Category, SetId, SetKind};
 use crate::retry::Policy;
@@ -52,6 +54,8 @@ pub struct Order {
     pub id: SetId,
     /// As it was found.
     pub set: BackupSet,
+    /// How its file is watched on its way; for folders it is not.
+    pub watch: Option<Watch>,
 }
 
 /// Sends sets to one bucket.
@@ -77,6 +81,7 @@ pub(super) struct FileJob {
     /// Whether the key is known to be taken.
     pub(super) taken: bool,
     category: Category,
+    pub(super) watch: Option<Watch>,
 }
 
 /// A file that is stored and compared.
@@ -87,6 +92,8 @@ pub(super) struct Sent {
     pub(super) parts: u32,
     /// Bytes that went over the network.
     pub(super) bytes: u64,
+    /// What the tap said.
+    pub(super) judgement: Option<Judgement>,
 }
 
 impl Uploader {
@@ -117,7 +124,7 @@ impl Uploader {
             if !outcome.errors.is_empty() {
                 break;
             }
-            match self.begin(&order.id, file, &taken, &mut tasks).await {
+            match self.begin(&order, file, &taken, &mut tasks).await {
                 Ok(()) => {}
                 Err(error) => outcome.errors.push(error),
             }
@@ -138,7 +145,8 @@ impl Uploader {
         let mut files = outcome.files;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let seconds = begun.elapsed().as_secs_f64();
-        Ok(ConfirmedSet::new(order.id, order.set, files, seconds, outcome.bytes))
+        let journey = Journey { seconds, sent_bytes: outcome.bytes, judgement: outcome.judgement };
+        Ok(ConfirmedSet::new(order.id, order.set, files, journey))
     }
 
     /// The set's keys that are taken already. Asked where `If-None-Match` may be ignored: there a put
@@ -168,21 +176,22 @@ impl Uploader {
 
     async fn begin(
         &self,
-        id: &SetId,
+        order: &Order,
         file: &SourceFile,
         taken: &HashSet<String>,
         tasks: &mut JoinSet<Ended>,
     ) -> Result<(), FileError> {
         let shared = &self.shared;
         let cancel = shared.settings.cancel.clone();
-        let key = shared.bucket.layout().data(id, &file.rel)?;
+        let key = shared.bucket.layout().data(&order.id, &file.rel)?;
         let job = Arc::new(FileJob {
             shared: shared.clone(),
             file: file.clone(),
             taken: taken.contains(key.as_str()),
             key,
             retries: AtomicU32::new(0),
-            category: id.category,
+            category: order.id.category,
+            watch: order.watch,
         });
         let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
         let work = async {
@@ -212,10 +221,10 @@ enum Way {
     Large(tokio::sync::OwnedSemaphorePermit),
 }
 
-/// How one file ended: its record with the bytes that went over the network, or why not.
+/// How one file ended: its record with how it went, or why not.
 #[derive(Debug)]
 struct Ended {
-    result: Result<(StoredFile, u64), FileError>,
+    result: Result<(StoredFile, Sent), FileError>,
     retries: u32,
 }
 
@@ -225,14 +234,16 @@ struct Outcome {
     errors: Vec<FileError>,
     retries: u32,
     bytes: u64,
+    judgement: Option<Judgement>,
 }
 
 impl Outcome {
     fn take(&mut self, finished: Result<Ended, tokio::task::JoinError>) {
         match finished {
-            Ok(Ended { result: Ok((file, bytes)), retries }) => {
+            Ok(Ended { result: Ok((file, sent)), retries }) => {
                 self.files.push(file);
-                self.bytes += bytes;
+                self.bytes += sent.bytes;
+                self.judgement = self.judgement.take().or(sent.judgement);
                 self.retries += retries;
             }
             Ok(Ended { result: Err(error), retries }) => {
@@ -291,7 +302,7 @@ impl FileJob {
         self: &Arc<Self>,
         way: Way,
         cancel: &CancellationToken,
-    ) -> Result<(StoredFile, u64), FileError> {
+    ) -> Result<(StoredFile, Sent), FileError> {
         let label = self.file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let progress = Arc::new(self.shared.settings.events.start(&label, self.file.stamp.size));
         let begun = Instant::now();
@@ -302,7 +313,7 @@ impl FileJob {
         match result {
             Ok(sent) => {
                 self.log_sent(&sent, begun.elapsed());
-                Ok((self.stored(&sent), sent.bytes))
+                Ok((self.stored(&sent), sent))
             }
             Err(error) => Err(error),
         }

@@ -1,0 +1,232 @@
+//! Inspection within a run: which sets, when, with what history; and waiting for those being written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::setup::Site;
+use crate::bucket::Overwrite;
+use crate::calendar::CategoryRules;
+use crate::catalog::History;
+use crate::config::{Config, OnCutShort, Source};
+use crate::engines::{self, BackupSet};
+use crate::formats::{Facts, Judgement};
+use crate::inspect::{self, Measure};
+use crate::model::{DateRange, Engine, RelPath, Verdict};
+use crate::plan::{self, Action, RefuseReason, Step};
+use crate::transfer::ConfirmedSet;
+
+/// Sets inspected at once.
+const AT_ONCE: usize = 8;
+/// Longest and shortest pause between two looks at a set that is being written.
+const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Inspects the sets of one run.
+#[derive(Debug, Clone)]
+pub(super) struct Inspector {
+    site: Site,
+    sources: Arc<BTreeMap<Engine, Source>>,
+    settle_time: Duration,
+    settle_wait: Duration,
+    on_cut_short: OnCutShort,
+    strict: bool,
+    /// The operator's checks load the database server: one at a time.
+    checks: Arc<Semaphore>,
+}
+
+impl Inspector {
+    pub(super) fn new(config: &Config, site: &Site) -> Self {
+        let backup = &config.backup;
+        Self {
+            site: site.clone(),
+            sources: Arc::new(config.sources.clone()),
+            settle_time: backup.settle_time,
+            settle_wait: backup.settle_wait,
+            on_cut_short: backup.on_cut_short,
+            strict: backup.strict,
+            checks: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// The engine's section.
+    pub(super) fn source(&self, engine: Engine) -> Option<&Source> {
+        self.sources.get(&engine)
+    }
+
+    /// Whether a set that is cut short is refused.
+    pub(super) fn refuses(&self) -> bool {
+        self.on_cut_short == OnCutShort::Refuse
+    }
+
+    /// Every step that would send, with what inspection makes of it; the order stays.
+    pub(super) async fn inspect_all(&self, steps: Vec<Step>) -> Vec<Step> {
+        let mut histories: BTreeMap<(Engine, RelPath), Arc<History>> = BTreeMap::new();
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = JoinSet::new();
+        for (index, step) in steps.into_iter().enumerate() {
+            let app = (step.id.engine, step.id.app.clone());
+            let history = match histories.get(&app) {
+                Some(history) => history.clone(),
+                None if matches!(step.action, Action::Ship(_)) => {
+                    let history = Arc::new(self.history(&step).await);
+                    histories.insert(app, history.clone());
+                    history
+                }
+                None => Arc::default(),
+            };
+            let (inspector, places) = (self.clone(), places.clone());
+            tasks.spawn(async move {
+                let _place = places.acquire_owned().await;
+                (index, inspector.inspect(step, &history).await)
+            });
+        }
+        let mut steps = tasks.join_all().await;
+        steps.sort_by_key(|(index, _)| *index);
+        steps.into_iter().map(|(_, step)| step).collect()
+    }
+
+    /// What is stored of the set's app. Who may not look goes without: only a warning is lost.
+    async fn history(&self, step: &Step) -> History {
+        let history = self.site.catalog.history(step.id.engine, &step.id.app).await;
+        history.unwrap_or_else(|error| {
+            tracing::debug!("{}: sizes are not compared with the last ones: {error}", step.id);
+            History::default()
+        })
+    }
+
+    async fn inspect(&self, step: Step, history: &History) -> Step {
+        if !matches!(step.action, Action::Ship(_)) {
+            return step;
+        }
+        let measure = self.measure(&step, history).await;
+        let (set, settle_time) = (step.set.clone(), self.settle_time);
+        let looked = tokio::task::spawn_blocking(move || {
+            inspect::being_written(&set, settle_time, SystemTime::now()).map_or_else(
+                || inspect::judge(&set, &measure),
+                |why| unseen(Verdict::StillBeingWritten { why }),
+            )
+        });
+        let judgement = looked.await.unwrap_or_else(|error| {
+            unseen(Verdict::NotJudged { why: format!("the inspection itself failed: {error}") })
+        });
+        self.decide(step, judgement)
+    }
+
+    fn decide(&self, step: Step, mut judgement: Judgement) -> Step {
+        if self.strict {
+            inspect::harden(&mut judgement);
+        }
+        plan::inspected(step, judgement, self.on_cut_short)
+    }
+
+    async fn measure(&self, step: &Step, history: &History) -> Measure {
+        let shape = inspect::shape(step.id.name.as_str());
+        let alike = |id: &crate::model::SetId| *id != step.id && inspect::shape(id.name.as_str()) == shape;
+        let recent = self.site.catalog.recent(history, alike, inspect::HISTORY).await;
+        Measure {
+            min_size: self.source(step.id.engine).map_or(0, |source| source.min_size),
+            history: recent
+                .iter()
+                .filter(|manifest| !manifest.is_cut_short())
+                .map(crate::manifest::Manifest::bytes)
+                .collect(),
+        }
+    }
+
+    /// Waits until nobody writes the set any more, and decides again on what it is then. One that is
+    /// not finished in time is refused.
+    pub(super) async fn wait(&self, mut step: Step, rules: &CategoryRules, overwrite: Overwrite) -> Step {
+        let begun = Instant::now();
+        let pause = (self.settle_wait / 20).clamp(LOOK.0, LOOK.1);
+        if let Action::Wait(why) = &step.action {
+            tracing::info!("[WAIT] {}: still being written: {why}; the others go on", step.id);
+        }
+        while let Action::Wait(why) = &step.action {
+            let left = self.settle_wait.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                let why = format!("{why}, and still after {} s of waiting", self.settle_wait.as_secs());
+                return Step { action: Action::Refuse(RefuseReason::BeingWritten(why)), ..step };
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            step = self.look_again(step, rules, overwrite).await;
+        }
+        step
+    }
+
+    async fn look_again(&self, step: Step, rules: &CategoryRules, overwrite: Overwrite) -> Step {
+        let (set, settle_time) = (step.set.clone(), self.settle_time);
+        let writing =
+            tokio::task::spawn_blocking(move || inspect::being_written(&set, settle_time, SystemTime::now()));
+        if let Ok(Some(why)) = writing.await {
+            return Step { action: Action::Wait(why), ..step };
+        }
+        let Some(source) = self.source(step.id.engine).cloned() else { return step };
+        let set = match find_again(&step.set, source).await {
+            Ok(Some(set)) => set,
+            Ok(None) => return refused(step, "it was removed or renamed while it was waited for".to_owned()),
+            Err(error) => return refused(step, format!("it cannot be looked at again: {error}")),
+        };
+        let id = plan::identify(&set, rules);
+        let known = self.site.catalog.lookup(&id).await.map_err(|error| error.to_string());
+        let step = plan::decide(set, id, known, self.site.bucket.layout(), overwrite);
+        let history = self.history(&step).await;
+        self.inspect(step, &history).await
+    }
+
+    /// Runs the operator's own check, where there is one, on a set that would be sent.
+    pub(super) async fn check(&self, step: Step) -> Step {
+        let source = self.source(step.id.engine).filter(|source| !source.check.command.is_empty());
+        let (Some(source), Action::Ship(_), Some(inspection)) = (source, &step.action, &step.inspection)
+        else {
+            return step;
+        };
+        let _one = self.checks.acquire().await;
+        tracing::info!("[CHECK] {}: {}", step.id, source.check.command.join(" "));
+        let mut judgement = inspection.clone();
+        inspect::run_check(&source.check, &step.set.path).await.apply(&mut judgement);
+        self.decide(step, judgement)
+    }
+
+    /// What is recorded of a set that was sent: what decoding it on the way said goes before what its
+    /// first bytes did.
+    pub(super) fn after(&self, confirmed: &ConfirmedSet, before: Option<Judgement>) -> Option<Judgement> {
+        let mut judgement = match (before, confirmed.judgement()) {
+            (Some(before), Some(tapped)) => inspect::decoded(confirmed.set(), before, tapped.clone()),
+            (before, tapped) => before.or_else(|| tapped.cloned())?,
+        };
+        if self.strict {
+            inspect::harden(&mut judgement);
+        }
+        Some(judgement)
+    }
+}
+
+fn refused(step: Step, why: String) -> Step {
+    Step { action: Action::Refuse(RefuseReason::Incomplete(why)), ..step }
+}
+
+/// A verdict on a set whose content was not looked at.
+fn unseen(verdict: Verdict) -> Judgement {
+    Judgement {
+        verdict,
+        facts: Facts { format: "unknown".to_owned(), ..Facts::default() },
+        notes: Vec::new(),
+    }
+}
+
+/// The set as it is on the disk now, found the way it was found before; none where it is gone.
+///
+/// # Errors
+/// Why it cannot be looked at, for people.
+pub(super) async fn find_again(set: &BackupSet, source: Source) -> Result<Option<BackupSet>, String> {
+    let (engine, day, path) = (set.engine, DateRange::one(set.date), set.path.clone());
+    let looked = tokio::task::spawn_blocking(move || engines::discover(engine, &source, day)).await;
+    match looked {
+        Ok(Ok(discovery)) => Ok(discovery.sets.into_iter().find(|set| set.path == path)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}

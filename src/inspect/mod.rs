@@ -1,0 +1,241 @@
+//! Inspection: is a set whole? Asked before a byte leaves, from kilobytes of it.
+//!
+//! What must stay true: a set that cannot be judged is said to be `not judged`, never `whole`; nothing
+//! here writes; an inspection that cannot read says so and leaves the error to the transfer, which
+//! reads every byte. What is decided from an inspection is the plan's.
+
+mod check;
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::engines::BackupSet;
+use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, compressed, dump_dir, rman};
+use crate::model::{Engine, SetKind, Severity, Verdict};
+use crate::source::OpenFile;
+use crate::source::settle::{self, Settle};
+
+pub use check::{Checked, run as run_check};
+
+/// Stored sets of the same name but for its digits, with which a size is compared.
+pub const HISTORY: usize = 5;
+/// Fewer than this tell nothing of what is usual.
+const HISTORY_LEAST: usize = 3;
+
+/// What a set is measured by besides its own content.
+#[derive(Debug, Clone, Default)]
+pub struct Measure {
+    /// Fewer bytes are worth a note.
+    pub min_size: u64,
+    /// Sizes in bytes of the last sets of this kind.
+    pub history: Vec<u64>,
+}
+
+/// Whether somebody still writes a file of the set, and what shows that. Blocks.
+#[must_use]
+pub fn being_written(set: &BackupSet, settle_time: Duration, now: SystemTime) -> Option<String> {
+    set.files.iter().find_map(|file| match settle::check(&file.path, settle_time, now) {
+        Ok(Settle::BeingWritten { why }) if file.rel.is_empty() => Some(why),
+        Ok(Settle::BeingWritten { why }) => Some(format!("{}: {why}", file.rel)),
+        // What cannot be read fails when it is sent, and says why.
+        Ok(Settle::Settled | Settle::Unknown { .. }) | Err(_) => None,
+    })
+}
+
+/// Judges a set by kilobytes of its content, its date and its size. Blocks.
+#[must_use]
+pub fn judge(set: &BackupSet, measure: &Measure) -> Judgement {
+    let judged = match (set.engine, set.kind) {
+        (Engine::Oracle, _) => folder(set),
+        (Engine::Mysql | Engine::Mssql, SetKind::File) => file(set),
+        (Engine::Mysql | Engine::Mssql, SetKind::Folder) => Ok(dump_folder(set)),
+    };
+    let mut judgement = judged.unwrap_or_else(|error| Judgement {
+        verdict: Verdict::NotJudged { why: format!("it could not be read for inspection: {error}") },
+        facts: Facts { format: "unknown".to_owned(), ..Facts::default() },
+        notes: Vec::new(),
+    });
+    note_date(set, &mut judgement);
+    judgement.notes.extend(size_notes(set.bytes(), measure));
+    judgement
+}
+
+/// How a set's file is compressed, where a tap has to watch it on its way.
+#[must_use]
+pub fn compression(set: &BackupSet) -> Option<compressed::Kind> {
+    match (set.kind, Format::of_name(set.name.as_str())) {
+        (SetKind::File, Some(Format::Compressed(kind))) => Some(kind),
+        (SetKind::File | SetKind::Folder, _) => None,
+    }
+}
+
+/// The judgement with what the decoding said in place of what the first bytes did.
+#[must_use]
+pub fn decoded(set: &BackupSet, before: Judgement, tapped: Judgement) -> Judgement {
+    let mut judgement = tapped;
+    // The first bytes alone never say `whole`: then it was the operator's check, which saw more.
+    judgement.verdict = match (before.verdict, judgement.verdict) {
+        (before @ Verdict::CutShort { .. }, _) => before,
+        (_, cut @ Verdict::CutShort { .. }) => cut,
+        (whole @ Verdict::Whole { .. }, _) => whole,
+        (Verdict::StillBeingWritten { .. } | Verdict::NotJudged { .. }, tapped) => tapped,
+    };
+    note_date(set, &mut judgement);
+    judgement.notes.extend(before.notes);
+    judgement
+}
+
+/// With `strict`, what is remarkable is an error.
+pub fn harden(judgement: &mut Judgement) {
+    for note in &mut judgement.notes {
+        note.severity = Severity::Error;
+    }
+}
+
+/// Whether it may be counted among the good backups, and the run among those without a fault.
+#[must_use]
+pub fn is_good(judgement: &Judgement) -> bool {
+    let noted = judgement.notes.iter().any(|note| note.severity == Severity::Error);
+    match judgement.verdict {
+        Verdict::Whole { .. } | Verdict::NotJudged { .. } => !noted,
+        Verdict::CutShort { .. } | Verdict::StillBeingWritten { .. } => false,
+    }
+}
+
+/// A name without its digits: sets that share it are backups of the same thing.
+#[must_use]
+pub fn shape(name: &str) -> String {
+    name.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
+
+fn file(set: &BackupSet) -> io::Result<Judgement> {
+    let open = OpenFile::open(&set.path).map_err(io::Error::other)?;
+    formats::inspect(set.name.as_str(), &Opened(open))
+}
+
+fn folder(set: &BackupSet) -> io::Result<Judgement> {
+    let contents: Vec<Lazy<'_>> = set.files.iter().map(|file| Lazy(&file.path)).collect();
+    let pieces: Vec<rman::Piece<'_>> = set
+        .files
+        .iter()
+        .zip(&contents)
+        .map(|(file, content)| rman::Piece {
+            name: file.rel.as_str(),
+            size: file.stamp.size,
+            mtime: file.stamp.mtime,
+            content,
+        })
+        .collect();
+    rman::judge(&pieces)
+}
+
+fn dump_folder(set: &BackupSet) -> Judgement {
+    let entries: Vec<dump_dir::Entry<'_>> = set
+        .files
+        .iter()
+        .map(|file| dump_dir::Entry { name: file.rel.as_str(), size: file.stamp.size })
+        .collect();
+    dump_dir::judge(&entries).unwrap_or_else(|| Judgement {
+        verdict: Verdict::NotJudged { why: "no format is known for such a folder".to_owned() },
+        facts: Facts { format: "unknown".to_owned(), ..Facts::default() },
+        notes: Vec::new(),
+    })
+}
+
+fn note_date(set: &BackupSet, judgement: &mut Judgement) {
+    if let Some(moment) = judgement.facts.moment() {
+        judgement.notes.extend(formats::date_contradiction(set.date, moment));
+    }
+}
+
+fn size_notes(bytes: u64, measure: &Measure) -> Option<Note> {
+    let text = if bytes < measure.min_size {
+        format!("it has {bytes} bytes, fewer than min_size ({})", measure.min_size)
+    } else {
+        let usual = median(&measure.history)?;
+        if bytes >= usual / 10 {
+            return None;
+        }
+        format!(
+            "it has {bytes} bytes, less than a tenth of the usual {usual} (median of the last {} stored): \
+             look whether data is missing",
+            measure.history.len()
+        )
+    };
+    Some(Note { severity: Severity::Warning, text })
+}
+
+fn median(sizes: &[u64]) -> Option<u64> {
+    let mut sizes = sizes.to_vec();
+    sizes.sort_unstable();
+    sizes.get(sizes.len() / 2).copied().filter(|_| sizes.len() >= HISTORY_LEAST)
+}
+
+/// A file that is open for the whole inspection.
+struct Opened(OpenFile);
+
+impl ReadAt for Opened {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.stamp().size)
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(into, offset)
+    }
+}
+
+/// A file that is opened for each read: a folder may have more files than a process may have open.
+struct Lazy<'p>(&'p Path);
+
+impl Lazy<'_> {
+    fn open(&self) -> io::Result<OpenFile> {
+        OpenFile::open(self.0).map_err(io::Error::other)
+    }
+}
+
+impl ReadAt for Lazy<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.open()?.stamp().size)
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.open()?.read_at(into, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes(bytes: u64, history: &[u64]) -> Option<String> {
+        size_notes(bytes, &Measure { min_size: 100, history: history.to_vec() }).map(|note| note.text)
+    }
+
+    #[test]
+    fn size_is_unusual_below_the_least_or_below_a_tenth_of_the_median() {
+        assert!(notes(99, &[]).unwrap().contains("min_size"));
+        assert_eq!(notes(100, &[]), None);
+        assert!(notes(999, &[1, 10_000, 10_000, 10_000, 900_000]).unwrap().contains("a tenth"));
+        assert_eq!(notes(1000, &[1, 10_000, 10_000, 10_000, 900_000]), None);
+        assert_eq!(notes(100, &[10_000, 10_000]), None, "two are no history");
+    }
+
+    #[test]
+    fn sets_of_one_job_share_their_shape_and_other_kinds_do_not() {
+        assert_eq!(shape("shop_20250818.sql"), shape("shop_20250811.sql"));
+        assert_ne!(shape("DB_CRM_FULL_20250818_010003.bak"), shape("DB_CRM_DIFF_20250818_010003.bak"));
+    }
+
+    #[test]
+    fn strictness_makes_a_note_an_error_and_the_set_no_good_one() {
+        let mut judgement = Judgement {
+            verdict: Verdict::Whole { how: String::new() },
+            facts: Facts::default(),
+            notes: vec![Note { severity: Severity::Warning, text: String::new() }],
+        };
+        assert!(is_good(&judgement));
+        harden(&mut judgement);
+        assert!(!is_good(&judgement));
+    }
+}
