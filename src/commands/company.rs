@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use chrono::{Datelike as _, Days, NaiveDate, Weekday};
 
+use super::tape;
 use crate::model::BackupDate;
 
 /// A company's backups on the disk.
@@ -31,17 +32,22 @@ impl Company {
             fourth_monday: monthly.into(),
         };
         for day in [yesterday, monthly] {
-            company.set(&rman("erp", "rman_erp", day), 1_800_000)?;
-            company.set(&rman("crm", "rman_crm", day), 700_000)?;
-            company.set(&dump("shop", day), 900_000)?;
-            company.set(&dump("blog/prod", day), 40_000)?;
-            company.set(&format!("mssql/crm/{}", ola("CRM", day)), 600_000)?;
+            company.set(&rman("erp", "rman_erp", day), 1_800_000, day)?;
+            company.set(&rman("crm", "rman_crm", day), 700_000, day)?;
+            company.set(&dump("shop", day), 900_000, day)?;
+            company.set(&dump("blog/prod", day), 40_000, day)?;
+            company.set(&format!("mssql/crm/{}", ola("CRM", day)), 600_000, day)?;
             company.set(
                 &format!("mssql/api1/live/Api1_backup_{}_010003_1234567.bak", day.format("%Y_%m_%d")),
                 250_000,
+                day,
             )?;
         }
-        company.set(&format!("mysql/shop/shop_big_{}.sql", yesterday.format("%Y%m%d")), 21_000_000)?;
+        company.set(
+            &format!("mysql/shop/shop_big_{}.sql", yesterday.format("%Y%m%d")),
+            21_000_000,
+            yesterday,
+        )?;
         company.other(&dump("shop", older), "another day")?;
         company.other(&dump("excluded-db", yesterday), "excluded")?;
         company.other("mysql/shop/shop_before_migration.sql", "no date in its name")?;
@@ -72,10 +78,10 @@ impl Company {
         lines.join("\n")
     }
 
-    fn set(&mut self, rel: &str, size: usize) -> anyhow::Result<()> {
+    fn set(&mut self, rel: &str, size: usize, day: NaiveDate) -> anyhow::Result<()> {
         let path = self.root.join(rel);
         if !self.expected.contains(&path) {
-            write(&path, size)?;
+            write(&path, size, day)?;
             self.lines.push(rel.to_owned());
             self.expected.push(path);
         }
@@ -83,7 +89,7 @@ impl Company {
     }
 
     fn other(&mut self, rel: &str, why: &str) -> anyhow::Result<()> {
-        write(&self.root.join(rel), 2_000)?;
+        write(&self.root.join(rel), 2_000, self.fourth_monday.day())?;
         self.lines.push(format!("{rel}   ({why}: not sent)"));
         Ok(())
     }
@@ -119,8 +125,9 @@ impl DaysBack for NaiveDate {
     }
 }
 
-/// Writes a backup of the kind its name says: a folder of RMAN pieces, an SQL dump, or other bytes.
-fn write(path: &Path, size: usize) -> anyhow::Result<()> {
+/// Writes a backup of `day`, of the kind its name says: a folder of RMAN pieces, an SQL dump, a SQL
+/// Server backup, or other bytes.
+fn write(path: &Path, size: usize, day: NaiveDate) -> anyhow::Result<()> {
     let parent = path.parent().unwrap_or(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     fs::create_dir_all(parent).with_context(|| format!("make directory {}", parent.display()))?;
@@ -131,16 +138,19 @@ fn write(path: &Path, size: usize) -> anyhow::Result<()> {
         fs::create_dir_all(path).with_context(|| format!("make directory {}", path.display()))?;
         file(&path.join("0a3v1k2m_1_1"), noise(&name, size))?;
         file(&path.join("0b3v1k2m_1_1"), noise(&name, size / 3))?;
-        return file(&path.join("c-1234567890-control"), noise(&name, size / 9));
+        return file(&path.join(format!("c-1234567890-{}-00", day.format("%Y%m%d"))), noise(&name, size / 9));
     }
     if path.extension().is_some_and(|ending| ending == "sql") {
-        return file(path, sql(&name, size));
+        return file(path, sql(&name, size, day));
+    }
+    if path.extension().is_some_and(|ending| ending == "bak") {
+        return file(path, tape::full_backup(day, &noise(&name, size)));
     }
     file(path, noise(&name, size))
 }
 
 /// A dump as mariadb-dump writes it, with as many rows as fill `size`.
-fn sql(name: &str, size: usize) -> Vec<u8> {
+fn sql(name: &str, size: usize, day: NaiveDate) -> Vec<u8> {
     let mut text = format!(
         "-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB\n-- Host: localhost    Database: {name}\n\nCREATE TABLE `orders` (`id` int, `item` text);\n"
     );
@@ -150,7 +160,7 @@ fn sql(name: &str, size: usize) -> Vec<u8> {
         let _infallible =
             writeln!(text, "INSERT INTO `orders` VALUES ({row},'item {}');", row * 7919 % 10_007);
     }
-    text.push_str("\n-- Dump completed on 2025-08-18  1:00:03\n");
+    let _infallible = writeln!(text, "\n-- Dump completed on {}  1:00:03", day.format("%Y-%m-%d"));
     text.into_bytes()
 }
 

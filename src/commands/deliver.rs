@@ -50,7 +50,7 @@ impl Delivery {
             () = self.cancel.cancelled() => return (interrupted, None),
         };
         if let Action::Ship(_) = step.action {
-            return self.ship(step, begun).await;
+            return self.ship(step, Instant::now()).await;
         }
         log_step(&step);
         let seconds = begun.elapsed().as_secs_f64();

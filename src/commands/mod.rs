@@ -21,6 +21,8 @@ mod show;
 mod signals;
 mod status;
 mod steps;
+#[cfg(feature = "embedded")]
+mod tape;
 mod verify;
 
 pub use dispatch::run;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::calendar::CategoryRules;
+use crate::config::Check;
 use crate::model::{Category, Severity};
 
 /// A source on disk.
