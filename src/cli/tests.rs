@@ -155,3 +155,24 @@ fn version_names_the_commit() {
     assert_eq!(error.to_string(), format!("dbbackup {VERSION}\n"));
     assert!(VERSION.ends_with(')') && VERSION.contains(" ("));
 }
+
+#[test]
+fn catch_up_goes_back_as_far_as_it_says_or_the_configuration_or_a_week() {
+    for (words, configured, days) in [
+        ("", 0, 0),
+        ("", 3, 3),
+        ("all --catch-up", 0, 7),
+        ("all --catch-up", 3, 3),
+        ("--catch-up 30 --dry-run", 3, 30),
+        ("--date 2025-08-18", 3, 0),
+        ("--since 2025-08-18", 3, 0),
+    ] {
+        assert_eq!(parse(words).unwrap().backup.catch_up_days(configured), days, "{words}");
+    }
+    for words in ["--catch-up 0", "--catch-up 367", "--catch-up --date today", "--catch-up list"] {
+        refused(words);
+    }
+    let one = crate::model::DateRange::one("2025-08-18".parse().unwrap());
+    assert_eq!(one.reaching_back(7).to_string(), "2025-08-12 to 2025-08-18");
+    assert_eq!((one.reaching_back(0), one.reaching_back(1)), (one, one));
+}

@@ -64,14 +64,18 @@ impl Inspector {
     /// Every step that would send, with what inspection makes of it; the order stays.
     pub(super) async fn inspect_all(&self, steps: Vec<Step>) -> Vec<Step> {
         let mut histories: BTreeMap<(Engine, RelPath), Arc<History>> = BTreeMap::new();
+        // One failure is enough: asking again for every app would only hold the run up.
+        let mut answers = true;
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut tasks = JoinSet::new();
         for (index, step) in steps.into_iter().enumerate() {
             let app = (step.id.engine, step.id.app.clone());
             let history = match histories.get(&app) {
                 Some(history) => history.clone(),
-                None if matches!(step.action, Action::Ship(_)) => {
-                    let history = Arc::new(self.history(&step).await);
+                None if answers && matches!(step.action, Action::Ship(_)) => {
+                    let found = self.history(&step).await;
+                    answers = found.is_some();
+                    let history = Arc::new(found.unwrap_or_default());
                     histories.insert(app, history.clone());
                     history
                 }
@@ -89,12 +93,13 @@ impl Inspector {
     }
 
     /// What is stored of the set's app. Who may not look goes without: only a warning is lost.
-    async fn history(&self, step: &Step) -> History {
+    async fn history(&self, step: &Step) -> Option<History> {
         let history = self.site.catalog.history(step.id.engine, &step.id.app).await;
-        history.unwrap_or_else(|error| {
-            tracing::debug!("{}: sizes are not compared with the last ones: {error}", step.id);
-            History::default()
-        })
+        history
+            .inspect_err(|error| {
+                tracing::debug!("{}: sizes are not compared with the last ones: {error}", step.id)
+            })
+            .ok()
     }
 
     async fn inspect(&self, step: Step, history: &History) -> Step {
@@ -172,7 +177,7 @@ impl Inspector {
         let id = plan::identify(&set, rules);
         let known = self.site.catalog.lookup(&id).await.map_err(|error| error.to_string());
         let step = plan::decide(set, id, known, self.site.bucket.layout(), overwrite);
-        let history = self.history(&step).await;
+        let history = self.history(&step).await.unwrap_or_default();
         self.inspect(step, &history).await
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::Weekday;
 
-use super::{ChecksumChoice, Config, ConfigError, LogFormat, Origin, Problem, Sse};
+use super::{ChecksumChoice, Config, ConfigError, LogFormat, OnCutShort, Origin, Problem, Sse};
 use crate::model::{Category, Engine};
 
 const LEAST: &str = "[mysql]\nsource = \"/srv/mysql\"\n[s3]\nbucket = \"example-backup\"\n";
@@ -53,6 +53,13 @@ fn least_file_gets_every_default() {
     assert_eq!((config.backup.concurrency, config.backup.part_size), (32, 8 << 20));
     assert_eq!(config.backup.buffer_memory, 32 << 20);
     assert_eq!(config.backup.categories, crate::calendar::CategoryRules::default());
+    assert_eq!(config.backup.settle_time, Duration::from_mins(1));
+    assert_eq!(config.backup.settle_wait, Duration::from_mins(10));
+    assert_eq!(config.backup.on_cut_short, OnCutShort::Refuse);
+    assert_eq!((config.backup.strict, config.backup.catch_up_days), (false, 0));
+    let mysql = &config.sources[&Engine::Mysql];
+    assert_eq!((mysql.min_size, mysql.check.timeout), (1024, Duration::from_mins(30)));
+    assert!(mysql.check.command.is_empty());
     assert_eq!(config.warnings(), Vec::<String>::new());
 }
 
@@ -67,6 +74,9 @@ fn full_file_is_taken_as_written() {
         source = "/srv/mssql"
         include_differential = true
         include_log = true
+        min_size = "1MiB"
+        check_command = ["/usr/local/bin/check", "--file={path}"]
+        check_timeout = "2h"
         [s3]
         bucket = "example-backup"
         prefix = "fleet/{hostname}"
@@ -95,6 +105,11 @@ fn full_file_is_taken_as_written() {
         concurrency = 256
         buffer_memory = "1GiB"
         part_size = "64MiB"
+        settle_time = "0s"
+        settle_wait = "1h"
+        on_cut_short = "send"
+        strict = true
+        catch_up_days = 7
         daily = true
         weekly_day = "Sunday"
         monthly_week = 1
@@ -106,6 +121,9 @@ fn full_file_is_taken_as_written() {
     assert!(oracle.include_level1);
     let mssql = &config.sources[&Engine::Mssql];
     assert!(mssql.include_differential && mssql.include_log);
+    assert_eq!(mssql.min_size, 1 << 20);
+    assert_eq!(mssql.check.command, ["/usr/local/bin/check", "--file={path}"]);
+    assert_eq!(mssql.check.timeout, Duration::from_hours(2));
     let s3 = &config.s3;
     assert_eq!(s3.prefix, "fleet/db1");
     let endpoint = "https://bucket.vpce-0a1b.s3.eu-west-1.vpce.amazonaws.com";
@@ -117,6 +135,12 @@ fn full_file_is_taken_as_written() {
     assert_eq!(s3.attempt_timeout, Duration::from_mins(90));
     assert_eq!((config.log.keep_days, config.log.format), (30, LogFormat::Json));
     assert_eq!(config.backup.buffer_memory, 1 << 30);
+    assert_eq!(
+        (config.backup.settle_time, config.backup.settle_wait),
+        (Duration::ZERO, Duration::from_hours(1))
+    );
+    assert_eq!(config.backup.on_cut_short, OnCutShort::Send);
+    assert_eq!((config.backup.strict, config.backup.catch_up_days), (true, 7));
     assert_eq!(config.backup.categories.weekly_day, Weekday::Sun);
     assert_eq!(config.backup.categories.monthly_week, 1);
     assert_eq!(parse(&config.render()).unwrap().render(), config.render());
@@ -157,6 +181,12 @@ fn impossible_value_names_its_key_and_what_is_allowed() {
         ("backup", "pauses = [\"5\"]", "with its unit"),
         ("backup", "concurrency = 257", "from 1 to 256"),
         ("backup", "concurrency = -1", "from 1 to 256"),
+        ("backup", "on_cut_short = \"ignore\"", "\"refuse\", \"send\""),
+        ("backup", "catch_up_days = 400", "from 0 to 366"),
+        ("backup", "settle_wait = \"2days\"", "to \"1day\""),
+        ("mysql", "check_command = [\"/bin/check\"]", "{path}"),
+        ("mysql", "check_command = []", "{path}"),
+        ("mysql", "check_command = [\"{path}\"]", "the program"),
         ("backup", "part_size = \"4MiB\"", "from \"5MiB\" to \"5GiB\""),
         ("backup", "part_size = \"8\"", "no unit"),
         ("backup", "part_size = \"64MiB\"", "buffer_memory"),

@@ -14,6 +14,7 @@ mod command_line;
 mod embedded;
 mod embedded_faults;
 mod every_call;
+mod inspect;
 mod interrupted;
 mod looking;
 mod other_stores;
