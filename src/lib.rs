@@ -38,7 +38,6 @@
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
-//! | [`formats`] | one file format a file: cheap proof that a backup is whole |
 //! | [`drill`] | a throwaway database server |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |

@@ -153,7 +153,7 @@ fn judge_app(
         if let Some(what) = broken(entry, listed) {
             state = State::Critical;
             why.push(format!("{} is damaged: {what}; see `dbbackup verify`", entry.manifest.id));
-        } else if entry.proof() >= Proof::Stored {
+        } else if entry.is_good() {
             good.push(entry);
         }
     }

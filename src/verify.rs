@@ -183,8 +183,13 @@ fn place<'s>(inside: &str, sets: &BTreeSet<&'s SetId>) -> Place<'s> {
         if let Some(known) = sets.get(&id) {
             return Place::InsideSet(known);
         }
-        let whole = at == inside.len();
-        if orphan.is_none() && (whole || id.engine == Engine::Oracle) {
+        // A folder's file: RMAN's, or that of a MySQL dump program, whose folders have dates.
+        let folder = match id.engine {
+            Engine::Oracle => true,
+            Engine::Mysql => crate::engines::date_of_file(id.name.as_str()).is_some(),
+            Engine::Mssql => false,
+        };
+        if orphan.is_none() && (at == inside.len() || folder) {
             orphan = Some(id.key());
         }
     }

@@ -114,6 +114,12 @@ impl Entry {
     pub fn proof(&self) -> Proof {
         self.proofs.iter().map(|mark| mark.kind).max().unwrap_or(Proof::Unproven).max(self.manifest.proof())
     }
+
+    /// Whether it may be counted on: proven to lie in the bucket as it was, and not cut short before.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.proof() >= Proof::Stored && !self.manifest.is_cut_short()
+    }
 }
 
 impl Catalog {
@@ -219,9 +225,11 @@ impl Catalog {
 
     /// The names of the stored sets of one app, newest first, for [`Self::recent`].
     pub async fn history(&self, engine: Engine, app: &RelPath) -> Result<History, BucketError> {
-        let scope: String =
-            [engine.as_str()].into_iter().chain(app.components()).map(|part| format!("{part}/")).collect();
-        let prefix = format!("{}{scope}", self.bucket.layout().catalog_prefix());
+        let mut prefix = self.bucket.layout().catalog_prefix();
+        for part in [engine.as_str()].into_iter().chain(app.components()) {
+            prefix.push_str(part);
+            prefix.push('/');
+        }
         let what = "list the catalog";
         let listed = self.policy.run(what, &AtomicU32::new(0), || self.bucket.list(&prefix)).await?;
         let mut found: Vec<(SetId, Listed)> = listed

@@ -99,7 +99,7 @@ pub struct BackupArgs {
     /// With --since: backups up to this day and no later [default: yesterday]
     #[arg(long, value_name = "DAY", requires = "since")]
     pub until: Option<Day>,
-    /// Also send what the bucket lacks of the last DAYS days [default: catch_up_days of the
+    /// Also send what the bucket lacks of the last DAYS days [default: `catch_up_days` of the
     /// configuration, else 7]
     #[arg(long, value_name = "DAYS", num_args = 0..=1, value_parser = clap::value_parser!(u32).range(1..=366),
           conflicts_with_all = ["date", "since", "until"])]

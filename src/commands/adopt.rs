@@ -10,8 +10,9 @@ use crate::adopt::{self, Step};
 use crate::bucket::{Listed, ObjectKey};
 use crate::catalog::Stamp;
 use crate::config::Config;
-use crate::model::{BackupDate, Engine, ExitCode, Selector, SetId, Severity};
-use crate::transfer::{Downloader, Pool};
+use crate::formats::{self, Format, Judgement, compressed};
+use crate::model::{BackupDate, Engine, ExitCode, Selector, SetId, Severity, Verdict};
+use crate::transfer::{AdoptedSet, Downloader, Pool, RemoteFile};
 use crate::{report, ui};
 
 /// Adopts what can be, names what cannot, and ends with 1 where there was any such.
@@ -67,7 +68,18 @@ pub(super) async fn adopt(
             }
             Step::Adopt { id, date, key, size, .. } => {
                 match one(&site, &downloader, id.clone(), date, key).await {
-                    Ok(()) => tracing::info!(bytes = size, "[ADOPTED] {id} of {date}"),
+                    Ok(judgement) => {
+                        tracing::info!(bytes = size, "[ADOPTED] {id} of {date}: {}", judgement.verdict);
+                        for note in &judgement.notes {
+                            tracing::warn!("{id}: {}", note.text);
+                        }
+                        if let Verdict::CutShort { .. } = judgement.verdict {
+                            tracing::error!(
+                                "[CUT SHORT] {id} is no backup to count on; it is marked as such"
+                            );
+                            failed = true;
+                        }
+                    }
                     Err(error) => {
                         tracing::error!("[NOT ADOPTED] {id}: {error:#}");
                         failed = true;
@@ -115,15 +127,49 @@ async fn one(
     id: SetId,
     date: BackupDate,
     key: String,
-) -> anyhow::Result<()> {
-    let key = ObjectKey::new(key)?;
+) -> anyhow::Result<Judgement> {
+    let (adopted, mut judgement) = read(downloader, id.clone(), date, ObjectKey::new(key)?).await?;
+    let moment = judgement.facts.moment();
+    judgement.notes.extend(moment.and_then(|moment| formats::date_contradiction(date, moment)));
     let stamp = Stamp {
         run: format!("adopt-{}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ")),
         host: crate::source::host_name(),
         why: format!("it was found under {}/", id.category),
-        inspection: None,
+        inspection: Some(judgement.clone()),
     };
-    let adopted = downloader.adopt(id, date, key).await?;
     site.catalog.commit_adopted(&adopted, stamp).await?;
-    Ok(())
+    Ok(judgement)
+}
+
+/// What its content says: a compressed dump is decoded as it is read, of others kilobytes are looked at.
+async fn read(
+    downloader: &Downloader,
+    id: SetId,
+    date: BackupDate,
+    key: ObjectKey,
+) -> anyhow::Result<(AdoptedSet, Judgement)> {
+    let name = id.name.to_string();
+    if let Some(Format::Compressed(kind)) = Format::of_name(&name) {
+        let mut decoding = Decoding(compressed::Tap::new(kind));
+        let adopted = downloader.adopt(id, date, key, &mut decoding).await?;
+        return Ok((adopted, decoding.0.finish()));
+    }
+    let remote = RemoteFile::open(downloader, key.clone()).await?;
+    let adopted = downloader.adopt(id, date, key, &mut std::io::sink()).await?;
+    let judgement = tokio::task::spawn_blocking(move || formats::inspect(&name, &remote)).await??;
+    Ok((adopted, judgement))
+}
+
+/// Hands every byte to the decoder; what that makes of them is its judgement's.
+struct Decoding(compressed::Tap);
+
+impl std::io::Write for Decoding {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.feed(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

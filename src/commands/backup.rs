@@ -170,7 +170,7 @@ impl<'c> Run<'c> {
                     if date.day() >= recent {
                         apps.insert((id.engine, id.app.clone()));
                     }
-                    if entry.proof() >= crate::model::Proof::Stored {
+                    if entry.is_good() {
                         stored.insert((id.engine, id.app.clone(), date));
                     }
                 }

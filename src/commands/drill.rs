@@ -14,6 +14,7 @@ use crate::catalog::Entry;
 use crate::config::Config;
 use crate::drill::Throwaway;
 use crate::formats::{self, Format, compressed};
+use crate::inspect::{self, Checked};
 use crate::manifest::Manifest;
 use crate::model::{Engine, ExitCode, Proof, Selector, SetKind, Severity, Verdict};
 use crate::transfer::{Downloader, Pool, Wanted};
@@ -37,7 +38,7 @@ pub(super) async fn drill(
         failed = true;
     }
     let good = loaded.entries.into_values().filter(|entry| {
-        entry.proof() >= Proof::Stored && selector.is_none_or(|selector| selector.matches(&entry.manifest.id))
+        entry.is_good() && selector.is_none_or(|selector| selector.matches(&entry.manifest.id))
     });
     let picked = if count.is_some() { sample(good.collect(), count) } else { newest(good) };
     if picked.is_empty() {
@@ -116,7 +117,7 @@ impl Rehearsal<'_> {
         let download = begun.elapsed().as_secs_f64();
         let (kind, mut details) = match (id.engine, self.manifest.kind, files.as_slice()) {
             (Engine::Mysql, SetKind::File, [dump]) => self.load(dir.path(), dump).await?,
-            _ => (Proof::Reread, inspected(files.clone()).await?),
+            _ => self.judge(&dir.path().join("set"), files.clone()).await?,
         };
         let seconds = begun.elapsed().as_secs_f64();
         let rto = self.config.drill.rto;
@@ -171,6 +172,40 @@ impl Rehearsal<'_> {
             files.push(path);
         }
         Ok(files)
+    }
+
+    /// The operator's own check where there is one, else what inspection says of the restored bytes.
+    async fn judge(&self, dir: &Path, files: Vec<PathBuf>) -> anyhow::Result<(Proof, serde_json::Value)> {
+        let id = &self.manifest.id;
+        let check = self.config.sources.get(&id.engine).map(|source| &source.check);
+        let Some(check) = check.filter(|check| !check.command.is_empty()) else {
+            let said = match (id.engine, self.manifest.kind) {
+                (Engine::Oracle, _) | (_, SetKind::Folder) => self.inspected_folder(files).await?,
+                (Engine::Mysql | Engine::Mssql, SetKind::File) => inspected(files).await?,
+            };
+            return Ok((Proof::Reread, said));
+        };
+        tracing::info!("[CHECK] {id}: {}", check.command.join(" "));
+        match inspect::run_check(check, &dir.join(id.name.as_str())).await {
+            Checked::Passed(how) => Ok((Proof::Restored, serde_json::json!({ "how": how }))),
+            Checked::Failed(why) => anyhow::bail!("it came back, and is no good backup: {why}"),
+            Checked::Unknown(why) => anyhow::bail!("nothing is proven: {why}"),
+        }
+    }
+
+    async fn inspected_folder(&self, files: Vec<PathBuf>) -> anyhow::Result<serde_json::Value> {
+        let manifest = self.manifest.clone();
+        let judgement =
+            tokio::task::spawn_blocking(move || inspect::judge_restored(&manifest, &files)).await??;
+        match &judgement.verdict {
+            Verdict::CutShort { why } | Verdict::StillBeingWritten { why } => {
+                anyhow::bail!("it came back as it was stored, and is no whole backup: {why}")
+            }
+            Verdict::Whole { .. } | Verdict::NotJudged { .. } => {}
+        }
+        let how =
+            format!("every byte of {} files compared; {}", self.manifest.files.len(), judgement.verdict);
+        Ok(serde_json::json!({ "how": how, "inspected": judgement }))
     }
 
     /// Loads a dump into a server of its own.

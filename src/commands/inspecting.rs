@@ -97,7 +97,7 @@ impl Inspector {
         let history = self.site.catalog.history(step.id.engine, &step.id.app).await;
         history
             .inspect_err(|error| {
-                tracing::debug!("{}: sizes are not compared with the last ones: {error}", step.id)
+                tracing::debug!("{}: sizes are not compared with the last ones: {error}", step.id);
             })
             .ok()
     }

@@ -1,9 +1,10 @@
-//! The search of engines whose set is one file, at any depth.
+//! The search of engines whose set is one file, or one folder that a dump program made, at any depth.
 
 use std::path::Path;
 
+use super::folder;
 use super::names::Judged;
-use super::search::{Search, place, source_file};
+use super::search::{Search, last_name, place, source_file};
 use super::{Discovery, Why};
 use crate::model::{RelPath, SetKind};
 use crate::source::{Kind, Next, walk};
@@ -11,7 +12,8 @@ use crate::source::{Kind, Next, walk};
 /// The folder that a file system check fills; readable by root alone, and no place for backups.
 const LOST_AND_FOUND: &str = "lost+found";
 
-pub(super) fn discover(mut search: Search<'_>) -> Discovery {
+/// `is_set` tells of a directory, by its path and whether its name has a date, that it is one set.
+pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> bool) -> Discovery {
     let source = search.source;
     walk(&source.dir, &source.dir, &source.exclude, |seen| {
         let (path, rel) = (seen.path, seen.rel);
@@ -20,7 +22,17 @@ pub(super) fn discover(mut search: Search<'_>) -> Discovery {
                 search.pass(path, Why::NotABackup);
                 return Next::Pass;
             }
-            Kind::Dir => {}
+            Kind::Dir => {
+                let named = search.rules.judge_dated(&last_name(rel));
+                let dated = matches!(named, Judged::Set(..) | Judged::Pass(Why::OtherDate(_)));
+                if !rel.as_os_str().is_empty() && is_set(path, dated) {
+                    match named {
+                        Judged::Set(date, notes) => folder::take(&mut search, path, rel, (date, notes)),
+                        Judged::Pass(why) => search.pass(path, why),
+                    }
+                    return Next::Pass;
+                }
+            }
             Kind::File => file(&mut search, path, rel),
             Kind::Symlink => {
                 let why = search.judge_link(path, rel);

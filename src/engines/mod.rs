@@ -5,6 +5,7 @@
 
 mod dates;
 mod files;
+mod folder;
 mod mssql;
 mod mysql;
 mod names;
@@ -131,10 +132,10 @@ pub fn discover(engine: Engine, source: &Source, wanted: DateRange) -> Result<Di
             let kind = |name: &str| oracle::kind(name, source);
             oracle::discover(begin(&kind, dates::in_rman_folder_name))
         }
-        Engine::Mysql => files::discover(begin(&mysql::kind, dates::in_file_name)),
+        Engine::Mysql => files::discover(begin(&mysql::kind, dates::in_file_name), mysql::is_dump_folder),
         Engine::Mssql => {
             let kind = |name: &str| mssql::kind(name, source);
-            files::discover(begin(&kind, dates::in_file_name))
+            files::discover(begin(&kind, dates::in_file_name), |_, _| false)
         }
     };
     found.sets.sort_unstable_by(|a, b| (&a.app, a.date, &a.name).cmp(&(&b.app, b.date, &b.name)));

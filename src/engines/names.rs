@@ -54,20 +54,30 @@ impl NameRules<'_> {
                 Some(_) => Why::NearMiss(what),
                 None => Why::NotABackup,
             }),
-            NameKind::Backup => match found {
-                Found::Nothing => Judged::Pass(Why::NoDate),
-                Found::Invalid(text) => Judged::Pass(Why::InvalidDate(text)),
-                Found::Date(date, others) if asked_for(&date) => {
-                    let note = |other| format!("its name also holds the date {other}; {date} counts");
-                    Judged::Set(date, others.into_iter().map(note).collect())
-                }
-                Found::Date(date, others) => Judged::Pass(match others.into_iter().find(asked_for) {
-                    Some(other) => Why::NearMiss(format!(
-                        "another date in its name counts: it is taken for a backup of {date}, not of {other}"
-                    )),
-                    None => Why::OtherDate(date),
-                }),
-            },
+            NameKind::Backup => self.judge_date(found),
+        }
+    }
+
+    /// What the date in a name says, where something else than the name tells that it is a backup.
+    pub(super) fn judge_dated(&self, name: &str) -> Judged {
+        self.judge_date((self.dates)(name))
+    }
+
+    fn judge_date(&self, found: Found) -> Judged {
+        let asked_for = |date: &BackupDate| self.wanted.contains(*date);
+        match found {
+            Found::Nothing => Judged::Pass(Why::NoDate),
+            Found::Invalid(text) => Judged::Pass(Why::InvalidDate(text)),
+            Found::Date(date, others) if asked_for(&date) => {
+                let note = |other| format!("its name also holds the date {other}; {date} counts");
+                Judged::Set(date, others.into_iter().map(note).collect())
+            }
+            Found::Date(date, others) => Judged::Pass(match others.into_iter().find(asked_for) {
+                Some(other) => Why::NearMiss(format!(
+                    "another date in its name counts: it is taken for a backup of {date}, not of {other}"
+                )),
+                None => Why::OtherDate(date),
+            }),
         }
     }
 }

@@ -1,15 +1,12 @@
 //! Oracle: a set is one RMAN folder with every file in it.
-//!
-//! What must stay true: a folder of which any part could not be taken is known to be incomplete.
 
 use std::path::Path;
 
-use super::names::{Judged, NameKind, finished_name, sidecar};
-use super::search::{Search, last_name, place, rel_path, source_file};
-use super::why::printable;
-use super::{BackupSet, Discovery, Why};
+use super::folder;
+use super::names::{Judged, NameKind, sidecar};
+use super::search::{Search, last_name};
+use super::{Discovery, Why};
 use crate::config::Source;
-use crate::model::SetKind;
 use crate::source::{Kind, Next, walk};
 
 /// Levels below the source at which RMAN folders lie: `<app>/rman_…`.
@@ -35,7 +32,7 @@ pub(super) fn discover(mut search: Search<'_>) -> Discovery {
     walk(&source.dir, &source.dir, &source.exclude, |seen| {
         let (path, rel, depth) = (seen.path, seen.rel, seen.depth);
         match &seen.kind {
-            Kind::Dir if depth == LEVEL => return folder(&mut search, path, rel),
+            Kind::Dir if depth == LEVEL => return rman_folder(&mut search, path, rel),
             Kind::Dir => {
                 if matches!(search.judge(rel), Judged::Set(..)) {
                     search.pass(path, wrong_level(depth));
@@ -94,7 +91,7 @@ fn not_a_folder(search: &Search<'_>, rel: &Path, depth: usize, what: &str) -> Op
 }
 
 /// A folder at the level of RMAN folders.
-fn folder(search: &mut Search<'_>, path: &Path, rel: &Path) -> Next {
+fn rman_folder(search: &mut Search<'_>, path: &Path, rel: &Path) -> Next {
     let (date, notes) = match search.judge(rel) {
         Judged::Set(date, notes) => (date, notes),
         Judged::Pass(why) => {
@@ -103,61 +100,6 @@ fn folder(search: &mut Search<'_>, path: &Path, rel: &Path) -> Next {
             return if enter { Next::Enter } else { Next::Pass };
         }
     };
-    let place = match place(rel) {
-        Ok(place) => place,
-        Err(why) => {
-            search.pass(path, Why::BadName(why));
-            return Next::Pass;
-        }
-    };
-    let mut set = search.set(path, place, SetKind::Folder, (date, notes));
-    fill(search, &mut set);
-    if set.files.is_empty() && set.troubles.is_empty() {
-        search.pass(path, Why::EmptyFolder);
-    } else {
-        search.take(set);
-    }
+    folder::take(search, path, rel, (date, notes));
     Next::Pass
-}
-
-/// Takes every file of the folder, and notes whatever could not be taken.
-fn fill(search: &mut Search<'_>, set: &mut BackupSet) {
-    let source = search.source;
-    let mut left_out = 0_usize;
-    let folder = set.path.clone();
-    walk(&source.dir, &folder, &source.exclude, |seen| {
-        let inner = seen.path.strip_prefix(&folder).unwrap_or(seen.path);
-        let shown =
-            || if seen.depth == 0 { "the folder".to_owned() } else { format!("`{}`", printable(inner)) };
-        let trouble = match &seen.kind {
-            Kind::Dir => None,
-            Kind::File => file(set, seen.path, inner).err(),
-            Kind::Symlink => Some("is a symbolic link; links are not followed".to_owned()),
-            Kind::Special(what) => Some(format!("is {what}, not a regular file")),
-            Kind::Unreadable(error) => Some(format!("cannot be read: {error}")),
-            Kind::Excluded(pattern) => {
-                left_out += 1;
-                search.pass(seen.path, Why::Excluded((*pattern).to_owned()));
-                None
-            }
-        };
-        if let Some(trouble) = trouble {
-            set.troubles.push(format!("{} {trouble}", shown()));
-        }
-        Next::Enter
-    });
-    if left_out > 0 {
-        set.notes.push(format!("{left_out} of its entries are left out by exclusions"));
-    }
-    set.files.sort_unstable_by(|a, b| a.rel.cmp(&b.rel));
-}
-
-fn file(set: &mut BackupSet, path: &Path, inner: &Path) -> Result<(), String> {
-    let rel = rel_path(inner).map_err(|why| format!("cannot be an object key: {why}"))?;
-    let file = source_file(path, rel).map_err(|error| format!("cannot be read: {error}"))?;
-    set.files.push(file);
-    if finished_name(&last_name(inner)).is_some() {
-        return Err("has the name of a file that is still being written".to_owned());
-    }
-    Ok(())
 }

@@ -7,11 +7,12 @@
 mod check;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::engines::BackupSet;
 use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, compressed, dump_dir, rman};
+use crate::manifest::Manifest;
 use crate::model::{Engine, SetKind, Severity, Verdict};
 use crate::source::OpenFile;
 use crate::source::settle::{self, Settle};
@@ -109,6 +110,30 @@ pub fn shape(name: &str) -> String {
     name.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
+/// Judges a folder that was brought back: `files` lie in the order of the manifest's. Blocks.
+///
+/// # Errors
+/// What reading gave.
+pub fn judge_restored(manifest: &Manifest, files: &[PathBuf]) -> io::Result<Judgement> {
+    let stored = manifest.files.iter();
+    if manifest.id.engine != Engine::Oracle {
+        let entries: Vec<dump_dir::Entry<'_>> =
+            stored.map(|file| dump_dir::Entry { name: file.path.as_str(), size: file.size }).collect();
+        return Ok(judge_dump_folder(&entries));
+    }
+    let contents: Vec<Lazy<'_>> = files.iter().map(|path| Lazy(path)).collect();
+    let pieces: Vec<rman::Piece<'_>> = stored
+        .zip(&contents)
+        .map(|(file, content)| rman::Piece {
+            name: file.path.as_str(),
+            size: file.size,
+            mtime: file.mtime.into(),
+            content,
+        })
+        .collect();
+    rman::judge(&pieces)
+}
+
 fn file(set: &BackupSet) -> io::Result<Judgement> {
     let open = OpenFile::open(&set.path).map_err(io::Error::other)?;
     formats::inspect(set.name.as_str(), &Opened(open))
@@ -136,7 +161,11 @@ fn dump_folder(set: &BackupSet) -> Judgement {
         .iter()
         .map(|file| dump_dir::Entry { name: file.rel.as_str(), size: file.stamp.size })
         .collect();
-    dump_dir::judge(&entries).unwrap_or_else(|| Judgement {
+    judge_dump_folder(&entries)
+}
+
+fn judge_dump_folder(entries: &[dump_dir::Entry<'_>]) -> Judgement {
+    dump_dir::judge(entries).unwrap_or_else(|| Judgement {
         verdict: Verdict::NotJudged { why: "no format is known for such a folder".to_owned() },
         facts: Facts { format: "unknown".to_owned(), ..Facts::default() },
         notes: Vec::new(),

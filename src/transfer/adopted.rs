@@ -46,11 +46,17 @@ impl AdoptedSet {
 }
 
 impl Downloader {
-    /// Reads an object that has no manifest, writing nothing.
+    /// Reads an object that has no manifest, and shows its bytes to `watch`.
     ///
     /// # Errors
     /// [`FetchError::Damaged`] where its bytes are not those that S3's checksum speaks of.
-    pub async fn adopt(&self, id: SetId, date: BackupDate, key: ObjectKey) -> Result<AdoptedSet, FetchError> {
+    pub async fn adopt(
+        &self,
+        id: SetId,
+        date: BackupDate,
+        key: ObjectKey,
+        watch: &mut (impl std::io::Write + Send),
+    ) -> Result<AdoptedSet, FetchError> {
         let begun = std::time::Instant::now();
         let Some(info) = self.bucket.head(&key).await? else {
             return Err(FetchError::Bucket(crate::bucket::BucketError {
@@ -61,7 +67,7 @@ impl Downloader {
             }));
         };
         let wanted = Wanted { key, size: info.size, version: info.version.clone(), checksum: None };
-        let checksum = self.stream(&wanted, &mut std::io::sink()).await?;
+        let checksum = self.stream(&wanted, watch).await?;
         let theirs: Option<Checksum> = info
             .checksum
             .filter(|sum| sum.scope == Scope::FullObject && sum.algorithm == Algorithm::Crc64Nvme);

@@ -15,6 +15,7 @@ mod parts;
 mod pool;
 mod progress;
 mod reader;
+mod remote;
 mod small;
 mod tap;
 mod upload;
@@ -26,6 +27,7 @@ pub use error::{FileError, ShipError};
 pub use parts::{MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, PartPlan, SINGLE_PUT_MAX, TooLarge};
 pub use pool::Pool;
 pub use progress::{Event, Events, FileProgress};
+pub use remote::RemoteFile;
 pub use tap::Watch;
 pub use upload::{Order, Settings, Uploader};
 

@@ -235,6 +235,7 @@ fn a_set_with_other_times_is_compared_and_skipped() {
     world.backup().exits(0);
     let file = fs::File::options().write(true).open(&dump).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_hours(1)).unwrap();
+    drop(file);
     let report = world.run(&["all", "--date", WEEKLY, "--json"]).exits(0).json();
     assert_eq!(report["sets"][0]["status"], "skipped", "{report}");
 }
@@ -422,11 +423,11 @@ fn a_file_of_60_mb_goes_in_parts_and_comes_back_the_same() {
 fn an_empty_file_in_an_rman_folder_comes_back_empty() {
     let world = World::new();
     let folder = world.rman("erp/rman_erp_18-08-2025");
-    world.write("oracle/erp/rman_erp_18-08-2025/empty", "");
+    world.write("oracle/erp/rman_erp_18-08-2025/rman.log", "");
     world.backup().exits(0);
     world.run(&["restore", "oracle/erp/weekly/rman_erp_18-08-2025"]).exits(0);
     crate::support::world::assert_same(&folder, &world.path("out/rman_erp_18-08-2025"));
-    assert_eq!(fs::metadata(world.path("out/rman_erp_18-08-2025/empty")).unwrap().len(), 0);
+    assert_eq!(fs::metadata(world.path("out/rman_erp_18-08-2025/rman.log")).unwrap().len(), 0);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn two_targets_exit_2() {
 fn an_unknown_key_exits_2_with_file_and_line() {
     let world = World::new();
     world.configure(|text| text.replace("prefix =", "prefiks ="));
-    let place = format!("{}:12:1", world.path("config.toml").display());
+    let place = format!("{}:15:1", world.path("config.toml").display());
     world.backup().exits(2).says(&place).says("prefiks").says("prefix");
     assert!(!world.path("log").exists() && world.server.requests().is_empty());
 }

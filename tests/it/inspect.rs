@@ -38,7 +38,7 @@ fn cut(bytes: &[u8], percent: usize) -> &[u8] {
 }
 
 fn backup_option(world: &World, lines: &str) {
-    world.configure(|text| format!("{text}{lines}\n"));
+    world.configure(|text| format!("{}{lines}\n", text.replace("settle_wait = \"2s\"\n", "")));
 }
 
 /// The manifest's inspection of a stored set.

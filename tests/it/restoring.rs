@@ -114,6 +114,7 @@ fn time_and_permissions_come_back() {
     let then = SystemTime::UNIX_EPOCH + Duration::new(1_755_478_803, 123_456_789);
     let file = fs::File::options().write(true).open(&dump).unwrap();
     file.set_modified(then).unwrap();
+    drop(file);
     fs::set_permissions(&dump, fs::Permissions::from_mode(0o640)).unwrap();
     world.backup().exits(0);
     world.run(&["restore", DUMP]).exits(0);

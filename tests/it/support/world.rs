@@ -115,12 +115,15 @@ impl World {
             r#"[oracle]
 source = "{root}/oracle"
 exclude = ["skip"]
+min_size = "1B"
 [mysql]
 source = "{root}/mysql"
 exclude = ["skip"]
+min_size = "1B"
 [mssql]
 source = "{root}/mssql"
 exclude = ["api1/test"]
+min_size = "1B"
 [s3]
 bucket = "{BUCKET}"
 prefix = "backup"
@@ -134,6 +137,7 @@ dir = "{root}/state"
 [backup]
 pauses = ["10ms", "20ms"]
 part_size = "5MiB"
+settle_wait = "2s"
 "#,
             self.server.endpoint_url()
         );
