@@ -85,5 +85,13 @@ def unproven():
         print(one["key"])
 
 
+def get(*names):
+    """The value at that path of the JSON on stdin."""
+    value = json.load(sys.stdin)
+    for name in names:
+        value = value[name]
+    print(value)
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])
