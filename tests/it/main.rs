@@ -15,6 +15,7 @@ mod embedded;
 mod embedded_faults;
 mod every_call;
 mod interrupted;
+mod kills;
 mod looking;
 mod other_stores;
 mod proof;
