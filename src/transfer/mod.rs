@@ -13,6 +13,7 @@ mod multipart;
 mod parts;
 mod pool;
 mod progress;
+mod ranges;
 mod reader;
 mod small;
 mod upload;
@@ -24,6 +25,7 @@ pub use error::{FileError, ShipError};
 pub use parts::{MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, PartPlan, SINGLE_PUT_MAX, TooLarge};
 pub use pool::Pool;
 pub use progress::{Event, Events, FileProgress};
+pub use ranges::{FileRanges, Ranges};
 pub use upload::{Order, Settings, Uploader};
 
 /// Bytes over seconds as people read it: `118.4 MB/s`.

@@ -20,6 +20,7 @@ mod looking;
 mod other_stores;
 mod proof;
 mod restoring;
+mod resuming;
 mod sources;
 mod support;
 mod transfer_faults;
