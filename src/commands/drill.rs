@@ -168,7 +168,7 @@ impl Rehearsal<'_> {
                 version: stored.version_id.clone(),
                 checksum: Some(stored.checksum.clone()),
             };
-            self.downloader.fetch(&wanted, file, &path).await?;
+            self.downloader.fetch(&wanted, file, &path, None).await?;
             files.push(path);
         }
         Ok(files)

@@ -16,7 +16,7 @@ use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
 use crate::restore::{Existing, LocateError, Located, Place, PlaceError, locate, locate_latest};
-use crate::transfer::{Downloader, FetchError, Pool, Wanted};
+use crate::transfer::{Downloader, FetchError, FileRanges, Pool, Ranges, Wanted};
 use crate::ui;
 
 /// Files under way at once within a folder; their ranges share one pool.
@@ -252,17 +252,39 @@ fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<
 
 async fn single(downloader: &Downloader, job: &Job, place: &mut Place) -> Result<(), Failure> {
     let file = place.open_file().map_err(place_failure)?;
+    let ranges = ranges(place)?;
     for item in &job.items {
         let handle = file.try_clone().context("open the partial file twice")?;
-        verified(downloader, item, handle, place.partial()).await?;
+        verified(downloader, item, handle, place.partial(), ranges.of(&item.rel)).await?;
         stamp(&file, item, place.partial());
     }
+    tell_reused(&ranges);
     Ok(())
+}
+
+/// The journal beside what is written: an interrupted restore goes on with it.
+fn ranges(place: &Place) -> Result<Arc<Ranges>, Failure> {
+    let journal = place.open_journal().map_err(place_failure)?;
+    let ranges = Ranges::open(journal)
+        .with_context(|| format!("read the journal beside {}", place.partial().display()))?;
+    Ok(ranges)
+}
+
+fn tell_reused(ranges: &Ranges) {
+    let reused = ranges.reused();
+    if reused > 0 {
+        tracing::info!(
+            reused,
+            "[RESUMED] {} were there from a restore that was interrupted: read again, compared, and not fetched again",
+            report::bytes(reused)
+        );
+    }
 }
 
 async fn folder(downloader: Downloader, items: Vec<Item>, place: Place) -> Result<Place, Failure> {
     let rels: std::collections::HashSet<String> = items.iter().map(|item| item.rel.clone()).collect();
     place.drop_strangers(&|rel| rels.contains(rel)).map_err(place_failure)?;
+    let ranges = ranges(&place)?;
     let place = Arc::new(place);
     let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
     let mut first: Option<Failure> = None;
@@ -274,10 +296,11 @@ async fn folder(downloader: Downloader, items: Vec<Item>, place: Place) -> Resul
             break;
         }
         let (downloader, place) = (downloader.clone(), place.clone());
+        let before = ranges.of(&item.rel);
         tasks.spawn(async move {
             let (path, file) = place.open_inside(&item.rel).map_err(place_failure)?;
             let handle = file.try_clone().context("open a file twice")?;
-            verified(&downloader, &item, handle, &path).await?;
+            verified(&downloader, &item, handle, &path, before).await?;
             stamp(&file, &item, &path);
             Ok(())
         });
@@ -288,6 +311,7 @@ async fn folder(downloader: Downloader, items: Vec<Item>, place: Place) -> Resul
     if let Some(failure) = first {
         return Err(failure);
     }
+    tell_reused(&ranges);
     Arc::try_unwrap(place).map_err(|_| Failure::from(anyhow::anyhow!("internal: the place is still in use")))
 }
 
@@ -305,12 +329,13 @@ async fn verified(
     item: &Item,
     file: std::fs::File,
     path: &std::path::Path,
+    before: FileRanges,
 ) -> Result<(), Failure> {
     let mut wanted = item.wanted.clone();
     if wanted.checksum.is_none() {
         wanted.checksum = s3_checksum(downloader, &wanted.key).await?;
     }
-    downloader.fetch(&wanted, file, path).await.map_err(fetch_failure)?;
+    downloader.fetch(&wanted, file, path, Some(before)).await.map_err(fetch_failure)?;
     Ok(())
 }
 

@@ -79,10 +79,12 @@ impl Place {
         }
         let stat = statvfs(dir).map_err(|error| io_error("ask for free space of", dir)(error.into()))?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free < bytes {
-            return Err(PlaceError::NoSpace { dir: dir.to_owned(), needed: bytes, free });
-        }
         let partial = dir.join(format!("{name}.partial"));
+        // What an interrupted restore took already is not needed twice.
+        let needed = bytes.saturating_sub(allocated(&partial));
+        if free < needed {
+            return Err(PlaceError::NoSpace { dir: dir.to_owned(), needed, free });
+        }
         Ok(Self { dir: dir.to_owned(), target, partial, existing, lock: None })
     }
 
@@ -112,6 +114,19 @@ impl Place {
         let dir = File::open(&self.partial).map_err(io_error("open", &self.partial))?;
         self.lock = Some(locked(&self.partial, dir)?);
         Ok(())
+    }
+
+    /// Opens the journal of what arrived, beside the partial file or folder; only who holds those
+    /// reads or writes it.
+    pub fn open_journal(&self) -> Result<File, PlaceError> {
+        let path = self.journal();
+        options().append(true).open(&path).map_err(io_error("open", &path))
+    }
+
+    fn journal(&self) -> PathBuf {
+        let mut name = self.partial.clone().into_os_string();
+        name.push(".ranges");
+        name.into()
     }
 
     /// Opens one file below the partial folder.
@@ -156,6 +171,13 @@ impl Place {
             Err(error) => return Err(io_error("rename to", &self.target)(error.into())),
         }
         sync_dir(&self.dir)?;
+        let journal = self.journal();
+        match fs::remove_file(&journal) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("remove {}: {error}; it is of no more use", journal.display());
+            }
+            Ok(()) | Err(_) => {}
+        }
         Ok(self.target.clone())
     }
 
@@ -174,17 +196,26 @@ impl Place {
 }
 
 fn open_new(path: &Path) -> Result<File, PlaceError> {
+    options().write(true).truncate(false).open(path).map_err(io_error("open", path))
+}
+
+fn options() -> fs::OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
-    File::options()
+    let mut options = File::options();
+    options
         .read(true)
-        .write(true)
         .create(true)
-        .truncate(false)
         // A backup holds everything the database holds: nobody else reads it meanwhile.
         .mode(0o600)
-        .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0))
-        .open(path)
-        .map_err(io_error("open", path))
+        .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0));
+    options
+}
+
+/// Bytes on the disk that a partial file or folder has taken; none where there is none.
+fn allocated(partial: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let files = walkdir::WalkDir::new(partial).into_iter().filter_map(Result::ok);
+    files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
 }
 
 fn locked(path: &Path, file: File) -> Result<File, PlaceError> {

@@ -1,5 +1,6 @@
 //! Objects become files: ranges in flight together, pinned to one version or entity tag, written where
-//! they belong, their checksums folded and compared with the manifest's.
+//! they belong, their checksums folded and compared with the manifest's. What an interrupted restore
+//! wrote of the same object is read again and not fetched again.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::{Part, PartPlan};
 use super::pool::{Buffer, Pool, Slot};
+use super::ranges::FileRanges;
 use super::{Events, FileProgress};
 use crate::bucket::{Bucket, BucketError, ErrorKind, ObjectKey};
 use crate::checksum::{self, Algorithm, Checksum, Digest};
@@ -84,27 +86,52 @@ struct Pin {
     version: Option<String>,
 }
 
+impl Pin {
+    /// What the ranges of the same object, and of no other, have in common; `None` where nothing tells.
+    fn identity(&self, wanted: &Wanted) -> Option<String> {
+        let version = self.version.as_ref().map(|version| format!("version {version}"));
+        let etag = || self.etag.as_ref().map(|etag| format!("etag {etag}"));
+        let content = || wanted.checksum.as_ref().map(ToString::to_string);
+        version.or_else(etag).or_else(content)
+    }
+}
+
 impl Downloader {
     /// Fetches one object into `file` (which is cut to its size) and compares every byte with the
-    /// wanted checksum. The computed CRC64NVME is returned, for objects that had none.
+    /// wanted checksum. The computed CRC64NVME is returned, for objects that had none. Ranges that
+    /// `before` knows, and that are still in the file, are not fetched again.
     ///
     /// # Errors
     /// [`FetchError::Damaged`] where size or checksum differ; the file then holds what arrived.
-    pub async fn fetch(&self, wanted: &Wanted, file: File, path: &Path) -> Result<Checksum, FetchError> {
+    pub async fn fetch(
+        &self,
+        wanted: &Wanted,
+        file: File,
+        path: &Path,
+        before: Option<FileRanges>,
+    ) -> Result<Checksum, FetchError> {
         tokio::select! {
-            result = self.fetch_inner(wanted, file, path) => result,
+            result = self.fetch_inner(wanted, file, path, before) => result,
             () = self.cancel.cancelled() => Err(FetchError::Cancelled),
         }
     }
 
-    async fn fetch_inner(&self, wanted: &Wanted, file: File, path: &Path) -> Result<Checksum, FetchError> {
+    async fn fetch_inner(
+        &self,
+        wanted: &Wanted,
+        file: File,
+        path: &Path,
+        before: Option<FileRanges>,
+    ) -> Result<Checksum, FetchError> {
         let label = path.file_name().unwrap_or_default().to_string_lossy();
         let progress = Arc::new(self.events.start(label.trim_end_matches(".partial"), wanted.size));
         let file = Arc::new(file);
         let write_error = |source| FetchError::Write { path: path.to_owned(), source };
+        let was_there = file.metadata().map_err(write_error)?.len() == wanted.size;
         preallocate(&file, wanted.size).map_err(write_error)?;
         let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
         let pin = self.pin(wanted).await?;
+        let journal = before.zip(pin.identity(wanted)).map(|(ranges, of)| Journal { ranges, of });
         let plan = PartPlan::new(wanted.size, self.part_size)
             .map_err(|error| FetchError::Internal(error.to_string()))?;
         let mut tasks: JoinSet<Result<(i32, Digest), FetchError>> = JoinSet::new();
@@ -126,6 +153,8 @@ impl Downloader {
                 algorithm,
                 file: file.clone(),
                 path: path.to_owned(),
+                journal: journal.clone(),
+                was_there,
             };
             tasks.spawn(range.fetch(slot, buffer, progress.clone()));
         }
@@ -136,7 +165,11 @@ impl Downloader {
         let digests: Vec<Digest> = digests.into_iter().map(|(_, digest)| digest).collect();
         let whole = checksum::of_parts(&digests)
             .ok_or_else(|| FetchError::Internal("an object without ranges".to_owned()))?;
-        compare(wanted, &whole)?;
+        compare(wanted, &whole).inspect_err(|_| {
+            if let Some(journal) = &journal {
+                journal.ranges.forget();
+            }
+        })?;
         let synced = file.clone();
         tokio::task::spawn_blocking(move || synced.sync_all())
             .await
@@ -237,6 +270,16 @@ struct Range {
     algorithm: Algorithm,
     file: Arc<File>,
     path: PathBuf,
+    journal: Option<Journal>,
+    /// Whether the file had its size before, so that ranges of an earlier restore may be in it.
+    was_there: bool,
+}
+
+/// The journal, and the object that its new lines are of.
+#[derive(Debug, Clone)]
+struct Journal {
+    ranges: FileRanges,
+    of: String,
 }
 
 impl Range {
@@ -247,7 +290,13 @@ impl Range {
         progress: Arc<FileProgress>,
     ) -> Result<(i32, Digest), FetchError> {
         let _held = slot;
-        let buffer = std::sync::Mutex::new(buffer);
+        let buffer = match self.already_there(buffer).await? {
+            Ok(digest) => {
+                progress.advance(self.part.len);
+                return Ok((self.part.number, digest));
+            }
+            Err(buffer) => std::sync::Mutex::new(buffer),
+        };
         let what = format!("read {} from byte {}", self.key, self.part.offset);
         if self.part.len > 0 {
             let policy = self.downloader.policy.clone();
@@ -259,18 +308,48 @@ impl Range {
             )?;
         }
         let buffer = buffer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (part, file, path) = (self.part, self.file, self.path);
+        let (part, size, file, path, journal) = (self.part, self.size, self.file, self.path, self.journal);
         let mut digest = Digest::new(self.algorithm);
         let digest = tokio::task::spawn_blocking(move || {
             digest.update(buffer.as_ref());
             file.write_all_at(buffer.as_ref(), part.offset)
-                .map(|()| digest)
-                .map_err(|source| FetchError::Write { path, source })
+                .map_err(|source| FetchError::Write { path, source })?;
+            if let Some(journal) = journal {
+                journal.ranges.add(&journal.of, size, part, &digest);
+            }
+            Ok::<_, FetchError>(digest)
         })
         .await
         .map_err(|error| FetchError::Internal(format!("a writing thread ended: {error}")))??;
         progress.advance(part.len);
         Ok((part.number, digest))
+    }
+
+    /// Reads the range from the file where an earlier restore wrote it: its digest if the bytes are
+    /// still those, else the buffer back.
+    async fn already_there(&self, mut buffer: Buffer) -> Result<Result<Digest, Buffer>, FetchError> {
+        let (Some(journal), true) = (&self.journal, self.was_there && self.part.len > 0) else {
+            return Ok(Err(buffer));
+        };
+        let Some(sum) = journal.ranges.find(&journal.of, self.size, self.part).map(str::to_owned) else {
+            return Ok(Err(buffer));
+        };
+        let (file, offset) = (self.file.clone(), self.part.offset);
+        let mut digest = Digest::new(self.algorithm);
+        let found = tokio::task::spawn_blocking(move || {
+            // What cannot be read is fetched again; a disk that is broken shows when it is written.
+            if file.read_exact_at(buffer.bytes_mut(), offset).is_err() {
+                return Err(buffer);
+            }
+            digest.update(buffer.as_ref());
+            if digest.full_object().to_string() == sum { Ok(digest) } else { Err(buffer) }
+        })
+        .await
+        .map_err(|error| FetchError::Internal(format!("a reading thread ended: {error}")))?;
+        if found.is_ok() {
+            journal.ranges.count_reused(self.part.len);
+        }
+        Ok(found)
     }
 
     async fn fill(&self, buffer: &std::sync::Mutex<Buffer>) -> Result<(), BucketError> {

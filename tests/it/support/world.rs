@@ -1,5 +1,6 @@
 //! A company's host with its bucket: sources, a configuration, the binary, and the embedded server.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -265,13 +266,20 @@ settle_wait = "2s"
 
     /// Every key of the bucket, sorted.
     pub fn all_keys(&self) -> Vec<String> {
+        self.sizes().into_keys().collect()
+    }
+
+    /// Every key of the bucket with its object's bytes.
+    pub fn sizes(&self) -> BTreeMap<String, u64> {
         self.runtime.block_on(async {
-            let mut keys = Vec::new();
+            let mut sizes = BTreeMap::new();
             let mut pages = self.client.list_objects_v2().bucket(BUCKET).into_paginator().send();
             while let Some(page) = pages.next().await {
-                keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
+                sizes.extend(page.unwrap().contents().iter().map(|object| {
+                    (object.key().unwrap().to_owned(), object.size().unwrap().cast_unsigned())
+                }));
             }
-            keys
+            sizes
         })
     }
 
@@ -302,6 +310,34 @@ settle_wait = "2s"
     pub fn open_uploads(&self) -> usize {
         let reply = self.runtime.block_on(self.client.list_multipart_uploads().bucket(BUCKET).send());
         reply.unwrap().uploads().len()
+    }
+
+    /// The keys of uploads that were begun and neither completed nor aborted.
+    pub fn open_keys(&self) -> Vec<String> {
+        let reply = self.runtime.block_on(self.client.list_multipart_uploads().bucket(BUCKET).send());
+        reply.unwrap().uploads().iter().map(|upload| upload.key().unwrap().to_owned()).collect()
+    }
+
+    /// How many parts of unfinished uploads are in the bucket.
+    pub fn held_parts(&self) -> u64 {
+        self.runtime.block_on(async {
+            let open = self.client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+            let mut held = 0;
+            for upload in open.uploads() {
+                let list = self.client.list_parts().bucket(BUCKET).key(upload.key().unwrap());
+                let parts = list.upload_id(upload.upload_id().unwrap()).send().await.unwrap();
+                held += parts.parts().len() as u64;
+            }
+            held
+        })
+    }
+
+    /// Empties the bucket and what the host remembers of it.
+    pub fn forget_everything(&self) {
+        for key in self.all_keys() {
+            self.delete(&key);
+        }
+        let _nothing_there = fs::remove_dir_all(self.path("state"));
     }
 
     /// Waits until parts of an unfinished upload are in the bucket.
