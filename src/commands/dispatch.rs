@@ -30,7 +30,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         verbosity: Verbosity::from_flags(cli.global.quiet, cli.global.verbose),
         quiet: cli.global.quiet,
     };
-    match terminal.dispatch(cli).await {
+    match Box::pin(terminal.dispatch(cli)).await {
         Ok(code) => code,
         Err(failure) => {
             ui::notice(&format!("error: {:#}", failure.error));

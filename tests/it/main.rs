@@ -21,6 +21,7 @@ mod other_stores;
 mod proof;
 mod restoring;
 mod sources;
+mod steady;
 mod support;
 mod transfer_faults;
 mod write_only;
