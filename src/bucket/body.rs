@@ -1,5 +1,5 @@
-//! What is sent as a part: bytes in memory, or a stream of known length for parts larger than their
-//! share of the memory.
+//! What is sent as an object or a part: bytes in memory, or a stream of known length for parts larger
+//! than their share of the memory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,6 +8,11 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::{Receiver, Sender};
+
+use super::attempt::Attempt;
+
+/// Bytes in memory go to the connection in pieces of this many, so that progress shows.
+const PIECE: usize = 256 << 10;
 
 /// Feeds a streamed body. Dropping it before all bytes came fails the request.
 pub type StreamFeed = Sender<std::io::Result<Bytes>>;
@@ -43,11 +48,50 @@ impl PartBody {
         }
     }
 
-    pub(super) fn into_stream(self) -> ByteStream {
-        match self {
-            Self::Bytes(bytes) => ByteStream::from(bytes),
-            Self::Stream(stream) => ByteStream::new(SdkBody::from_body_1_x(stream)),
+    /// The body as the SDK sends it; `attempt` learns of every piece that the connection takes.
+    pub(super) fn into_stream(self, attempt: Attempt) -> ByteStream {
+        ByteStream::new(SdkBody::from_body_1_x(Outgoing { body: self, attempt }))
+    }
+}
+
+/// A body whose progress is watched.
+#[derive(Debug)]
+struct Outgoing {
+    body: PartBody,
+    attempt: Attempt,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let frame = match &mut self.body {
+            PartBody::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            PartBody::Bytes(bytes) => {
+                let piece = bytes.split_to(PIECE.min(bytes.len()));
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            PartBody::Stream(stream) => Pin::new(stream).poll_frame(context),
+        };
+        if frame.is_ready() {
+            self.attempt.moved();
         }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            PartBody::Bytes(bytes) => bytes.is_empty(),
+            PartBody::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.len())
     }
 }
 

@@ -4,6 +4,7 @@
 //! operator's word ([`Overwrite::Replace`]); payloads are sent once, unsigned, with a checksum that
 //! S3 verifies; no call is retried here, so that whoever counts attempts counts all of them.
 
+mod attempt;
 mod body;
 mod client;
 mod error;
@@ -84,10 +85,8 @@ impl Bucket {
         self.settings.checksum != ChecksumChoice::None
     }
 
-    /// Longest time for one attempt of one request as configured.
-    #[must_use]
-    pub const fn attempt_timeout(&self) -> std::time::Duration {
-        self.settings.attempt_timeout
+    const fn limits(&self) -> attempt::Limits {
+        attempt::Limits::new(&self.settings)
     }
 
     /// Steps down to what an older endpoint may take (`auto` only): CRC64NVME, SHA-256, none.

@@ -2,13 +2,14 @@
 //!
 //! Limits (S3 user guide, "Multipart upload limits"): 10,000 parts, each 5 MiB to 5 GiB but the last.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 
+use super::attempt::Attempt;
 use super::body::PartBody;
 use super::error::classify;
-use super::object::{attempt_timeout, if_none_match, length, sse_fields, system_time, unquoted};
+use super::object::{if_none_match, length, own_deadline, sse_fields, system_time, unquoted};
 use super::{Bucket, BucketError, ErrorKind, ObjectKey, Overwrite, PutOptions, Receipt, checksum_from};
 use crate::checksum::{Algorithm, Checksum, Scope};
 
@@ -107,7 +108,6 @@ impl Bucket {
         number: i32,
         body: PartBody,
         checksum: Option<String>,
-        timeout: Duration,
     ) -> Result<PartReceipt, BucketError> {
         let len = body.len();
         let mut request = self
@@ -126,20 +126,16 @@ impl Bucket {
                 Algorithm::Sha256 => request.checksum_sha256(value),
             };
         }
-        let reply = request
-            .body(body.into_stream())
+        let (verb, object) = ("send part of", format!("{} ({number})", upload.key));
+        let attempt = Attempt::new(self.limits());
+        let call = request
+            .body(body.into_stream(attempt.clone()))
             .customize()
             .disable_payload_signing()
-            .config_override(attempt_timeout(timeout))
-            .send()
-            .await
-            .map_err(|error| classify("send part of", format!("{} ({number})", upload.key), &error))?;
-        let failed = |kind, detail: String| BucketError {
-            verb: "send part of",
-            object: format!("{} ({number})", upload.key),
-            kind,
-            detail,
-        };
+            .config_override(own_deadline());
+        let sent = Box::pin(async { call.send().await.map_err(|error| classify(verb, &object, &error)) });
+        let reply = attempt.run(verb, &object, len, sent).await?;
+        let failed = |kind, detail: String| BucketError { verb, object: object.clone(), kind, detail };
         let theirs = checksum_from(
             reply.checksum_crc64_nvme(),
             reply.checksum_crc32_c(),

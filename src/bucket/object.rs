@@ -1,13 +1,14 @@
 //! Whole objects: put, head, get, list, delete.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType, ServerSideEncryption};
 use bytes::Bytes;
 
+use super::attempt::{Attempt, Waiting};
 use super::error::classify;
-use super::{Bucket, BucketError, ErrorKind, ObjectKey, Overwrite, checksum_from};
+use super::{Bucket, BucketError, ErrorKind, ObjectKey, Overwrite, PartBody, checksum_from};
 use crate::checksum::{Algorithm, Checksum};
 use crate::config::Sse;
 use crate::model::Category;
@@ -21,8 +22,6 @@ pub struct PutOptions {
     pub overwrite: Overwrite,
     /// The media type.
     pub content_type: &'static str,
-    /// Longest time for this request, where it differs from the configured one.
-    pub timeout: Option<Duration>,
 }
 
 /// What S3 said when it took an object.
@@ -71,15 +70,21 @@ pub struct Listed {
 pub struct ObjectBody {
     stream: ByteStream,
     key: String,
+    waiting: Waiting,
 }
 
 impl ObjectBody {
     /// The next bytes, or `None` at the end.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`] where the connection ends too early.
+    /// [`ErrorKind::Unreachable`] where the connection ends too early, stalls, or is too slow.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BucketError> {
-        self.stream.next().await.transpose().map_err(|error| BucketError {
+        let len = |piece: &Option<Result<Bytes, _>>| match piece {
+            Some(Ok(bytes)) => bytes.len() as u64,
+            Some(Err(_)) | None => 0,
+        };
+        let piece = self.waiting.next(&self.key, self.stream.next(), len).await?;
+        piece.transpose().map_err(|error| BucketError {
             verb: "read object",
             object: self.key.clone(),
             kind: ErrorKind::Unreachable,
@@ -119,11 +124,15 @@ impl Bucket {
                 Algorithm::Sha256 => request.checksum_sha256(value),
             };
         }
-        let mut call = request.body(ByteStream::from(body)).customize().disable_payload_signing();
-        if let Some(timeout) = options.timeout {
-            call = call.config_override(attempt_timeout(timeout));
-        }
-        let reply = call.send().await.map_err(|error| classify("put object", key, &error))?;
+        let (verb, len) = ("put object", body.len() as u64);
+        let attempt = Attempt::new(self.limits());
+        let call = request
+            .body(PartBody::Bytes(body).into_stream(attempt.clone()))
+            .customize()
+            .disable_payload_signing()
+            .config_override(own_deadline());
+        let sent = Box::pin(async { call.send().await.map_err(|error| classify(verb, key, &error)) });
+        let reply = attempt.run(verb, key.as_str(), len, sent).await?;
         Ok(Receipt {
             etag: unquoted(reply.e_tag()),
             version: reply.version_id().map(str::to_owned),
@@ -204,7 +213,8 @@ impl Bucket {
             storage_class: reply.storage_class().map(|class| class.as_str().to_owned()),
             modified: reply.last_modified().and_then(system_time),
         };
-        Ok((info, ObjectBody { stream: reply.body, key: key.to_string() }))
+        let waiting = Waiting::new(self.limits());
+        Ok((info, ObjectBody { stream: reply.body, key: key.to_string(), waiting }))
     }
 
     /// A small object in memory. `limit` bounds what is taken.
@@ -316,9 +326,10 @@ pub(super) fn sse_fields(sse: &Sse) -> (ServerSideEncryption, Option<String>) {
     }
 }
 
-pub(super) fn attempt_timeout(timeout: Duration) -> aws_sdk_s3::config::Builder {
+/// For calls that [`Attempt`] ends: the SDK's own end would not know their size.
+pub(super) fn own_deadline() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().timeout_config(
-        aws_sdk_s3::config::timeout::TimeoutConfig::builder().operation_attempt_timeout(timeout).build(),
+        aws_sdk_s3::config::timeout::TimeoutConfig::builder().disable_operation_attempt_timeout().build(),
     )
 }
 

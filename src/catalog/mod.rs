@@ -396,8 +396,7 @@ impl Catalog {
         overwrite: Overwrite,
     ) -> Result<(), BucketError> {
         let body = Bytes::from(json);
-        let options =
-            PutOptions { category: None, overwrite, content_type: "application/json", timeout: None };
+        let options = PutOptions { category: None, overwrite, content_type: "application/json" };
         let checksum = self.bucket.algorithm().map(|algorithm| {
             let mut digest = crate::checksum::Digest::new(algorithm);
             digest.update(&body);

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::calendar::CategoryRules;
 use crate::expect::Expect;
-use crate::model::{Category, Engine};
+use crate::model::{Category, Engine, Rate};
 use crate::source::{self, Excludes};
 
 pub use error::{ConfigError, Problem};
@@ -86,6 +86,10 @@ impl S3 {
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
     /// Default of `attempt_timeout`.
     pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(5);
+    /// Default of `stall_timeout`.
+    pub const STALL_TIMEOUT: Duration = Duration::from_mins(5);
+    /// Default of `min_rate`.
+    pub const MIN_RATE: Rate = Rate::bytes_per_second(64 << 10);
 }
 
 impl Log {
@@ -193,8 +197,13 @@ pub struct S3 {
     pub ca_bundle: Option<PathBuf>,
     /// Longest wait for a connection, 1 s to 1 h. Default 10 s.
     pub connect_timeout: Duration,
-    /// Longest time for one attempt of one request, 1 s to 24 h. Default 5 min.
+    /// Longest time for one attempt of one request, 1 s to 24 h, unless its bytes take longer at
+    /// `min_rate`. Default 5 min.
     pub attempt_timeout: Duration,
+    /// An attempt in which no byte moved for so long has failed, 1 s to 1 h. Default 5 min.
+    pub stall_timeout: Duration,
+    /// Slowest rate at which an attempt is still waited for. Default 64 KiB/s.
+    pub min_rate: Rate,
 }
 
 /// `[s3] sse` and `kms_key_id`.

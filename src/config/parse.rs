@@ -37,6 +37,8 @@ pub(super) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), (
 pub(super) const ON_CUT_SHORT: [(&str, OnCutShort); 2] =
     [("refuse", OnCutShort::Refuse), ("send", OnCutShort::Send)];
 
+/// What a rate looks like.
+const RATES: &str = "a rate with its unit, such as \"64KiB/s\" or \"80Mbit/s\"";
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// A part of 5 GiB over a line of 1 Mbit/s takes half a day.
@@ -210,6 +212,8 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
     let ca_bundle = section.text("ca_bundle", "the absolute path of a readable PEM file", names::ca_bundle);
     let connect_timeout = section.duration("connect_timeout", SECOND..=HOUR, S3::CONNECT_TIMEOUT);
     let attempt_timeout = section.duration("attempt_timeout", SECOND..=DAY, S3::ATTEMPT_TIMEOUT);
+    let stall_timeout = section.duration("stall_timeout", SECOND..=HOUR, S3::STALL_TIMEOUT);
+    let min_rate = section.text("min_rate", RATES, values::rate).map_or(S3::MIN_RATE, |at| at.value);
     section.finish();
     Some(S3 {
         bucket: bucket?.value,
@@ -225,6 +229,8 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
         ca_bundle: ca_bundle.map(|at| at.value),
         connect_timeout,
         attempt_timeout,
+        stall_timeout,
+        min_rate,
     })
 }
 

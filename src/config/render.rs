@@ -82,6 +82,8 @@ impl Config {
         out.set_or("ca_bundle", bundle.as_deref(), "the system's authorities alone");
         out.set("connect_timeout", &show_duration(s3.connect_timeout));
         out.set("attempt_timeout", &show_duration(s3.attempt_timeout));
+        out.set("stall_timeout", &show_duration(s3.stall_timeout));
+        out.set("min_rate", &s3.min_rate.to_string());
     }
 
     fn render_backup(&self, out: &mut Out) {

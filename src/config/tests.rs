@@ -45,6 +45,8 @@ fn least_file_gets_every_default() {
     assert_eq!(config.s3.checksum, ChecksumChoice::Auto);
     assert_eq!(config.s3.connect_timeout, Duration::from_secs(10));
     assert_eq!(config.s3.attempt_timeout, Duration::from_mins(5));
+    assert_eq!(config.s3.stall_timeout, Duration::from_mins(5));
+    assert_eq!(config.s3.min_rate.bytes(), 64 << 10);
     assert_eq!(config.log.dir, Path::new("/var/log/dbbackup"));
     assert_eq!((config.log.keep_days, config.log.format), (90, LogFormat::Text));
     assert_eq!(config.state.dir, Path::new("/var/lib/dbbackup"));
@@ -90,6 +92,8 @@ fn full_file_is_taken_as_written() {
         expected_bucket_owner = "123456789012"
         connect_timeout = "3s"
         attempt_timeout = "1h 30m"
+        stall_timeout = "30s"
+        min_rate = "1Mbit/s"
         [s3.storage_class]
         weekly = "STANDARD_IA"
         monthly = "GLACIER_IR"
@@ -133,6 +137,7 @@ fn full_file_is_taken_as_written() {
     assert_eq!(s3.checksum, ChecksumChoice::Sha256);
     assert_eq!(s3.storage_class[&Category::Monthly], "GLACIER_IR");
     assert_eq!(s3.attempt_timeout, Duration::from_mins(90));
+    assert_eq!((s3.stall_timeout, s3.min_rate.bytes()), (Duration::from_secs(30), 125_000));
     assert_eq!((config.log.keep_days, config.log.format), (30, LogFormat::Json));
     assert_eq!(config.backup.buffer_memory, 1 << 30);
     assert_eq!(
@@ -169,6 +174,8 @@ fn impossible_value_names_its_key_and_what_is_allowed() {
         ("s3", "ca_bundle = \"/nonexistent/ca.pem\"", "PEM"),
         ("s3", "connect_timeout = \"0s\"", "from \"1s\" to \"1h\""),
         ("s3", "attempt_timeout = 300", "with its unit"),
+        ("s3", "stall_timeout = \"2h\"", "to \"1h\""),
+        ("s3", "min_rate = \"64KiB\"", "64KiB/s"),
         ("s3", "profile = \"\"", "~/.aws/config"),
         ("log", "dir = \"logs\"", "absolute"),
         ("log", "keep_days = 0", "from 1 to 36500"),

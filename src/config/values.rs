@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use chrono::Weekday;
 
 use super::secrets::short;
+use crate::model::Rate;
 use crate::nearest::nearest;
 
 pub(super) const MIB: u64 = 1024 * 1024;
@@ -51,6 +52,10 @@ pub(super) fn show_size(bytes: u64) -> String {
         .into_iter()
         .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))
         .map_or_else(|| format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+}
+
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    text.parse().map_err(|_| format!("`{}` is no rate", short(text)))
 }
 
 /// Without `.`, doubled or trailing slashes, so that two spellings of a path compare equal.

@@ -22,6 +22,16 @@ pub enum Fault {
         /// Bytes.
         at: u64,
     },
+    /// After this many bytes of the request's body nothing is read any more, and nothing answered.
+    StallRequest {
+        /// Bytes.
+        at: u64,
+    },
+    /// After this many bytes of the reply's body nothing comes any more, and the connection stays.
+    StallResponse {
+        /// Bytes.
+        at: u64,
+    },
     /// The operation takes effect, and the connection is reset before the reply.
     DropReply,
     /// The operation takes effect at once, and the reply comes this much later.

@@ -80,6 +80,7 @@ async fn answer(
         pace: Pace::of(&hits),
         kill: Arc::clone(&kill),
         reset: reset_at(&hits, true),
+        stall: stall_at(&hits, true),
         seen: 0,
     };
     let told = if wire.faults.denies(call.op) {
@@ -115,6 +116,7 @@ async fn answer(
         pace: Pace::of(&hits),
         kill,
         reset: reset_at(&hits, false),
+        stall: stall_at(&hits, false),
         seen: 0,
     }))
 }
@@ -157,6 +159,14 @@ fn reset_at(hits: &Hits, request: bool) -> Option<u64> {
     hits.find(|fault| match fault {
         Fault::ResetRequest { at } if request => Some(*at),
         Fault::ResetResponse { at } if !request => Some(*at),
+        _ => None,
+    })
+}
+
+fn stall_at(hits: &Hits, request: bool) -> Option<u64> {
+    hits.find(|fault| match fault {
+        Fault::StallRequest { at } if request => Some(*at),
+        Fault::StallResponse { at } if !request => Some(*at),
         _ => None,
     })
 }
@@ -272,6 +282,7 @@ struct Inbound {
     pace: Pace,
     kill: Arc<Kill>,
     reset: Option<u64>,
+    stall: Option<u64>,
     seen: u64,
 }
 
@@ -286,6 +297,10 @@ impl Body for Inbound {
         ready!(self.pace.poll_ready(cx));
         if self.reset.is_some_and(|at| self.seen >= at) {
             return Poll::Ready(Some(Err(self.kill.pull())));
+        }
+        if self.stall.is_some_and(|at| self.seen >= at) {
+            // Nobody wakes this: the connection stays as it is until the client gives up.
+            return Poll::Pending;
         }
         let frame = {
             let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
@@ -302,7 +317,9 @@ impl Body for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.reset.is_none() && self.body.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+        self.reset.is_none()
+            && self.stall.is_none()
+            && self.body.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -318,6 +335,7 @@ struct Reply {
     pace: Pace,
     kill: Arc<Kill>,
     reset: Option<u64>,
+    stall: Option<u64>,
     seen: u64,
 }
 
@@ -333,6 +351,9 @@ impl Body for Reply {
         let left = self.reset.map(|at| at.saturating_sub(self.seen));
         if left == Some(0) {
             return Poll::Ready(Some(Err(self.kill.pull())));
+        }
+        if self.stall.is_some_and(|at| self.seen >= at) {
+            return Poll::Pending;
         }
         if self.held.is_empty() {
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()? else {
@@ -356,7 +377,7 @@ impl Body for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.reset.is_none() && self.held.is_empty() && self.body.is_end_stream()
+        self.reset.is_none() && self.stall.is_none() && self.held.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -3,6 +3,7 @@
 //! Nothing here touches a disk, a clock or a network.
 
 mod date;
+mod rate;
 mod select;
 mod set;
 
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use date::{BackupDate, DateRange};
+pub use rate::{NoRate, Rate};
 pub use select::{Selector, Target};
 pub use set::{RelPath, SetId, SetName};
 

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -20,8 +19,6 @@ use crate::bucket::{
 use crate::checksum::{self, Algorithm, Digest};
 use crate::source::OpenFile;
 
-/// Slowest rate, in bytes a second, at which one attempt of a large part is still waited for.
-const MIN_RATE: u64 = 64 << 10;
 /// A streamed part holds about this much memory while it is sent.
 const STREAM_MEMORY: usize = 3 << 20;
 
@@ -241,13 +238,7 @@ impl FileJob {
                     .policy()
                     .run(&what, &job.retries, || {
                         let body = PartBody::Bytes(body.clone());
-                        job.bucket().upload_part(
-                            &upload,
-                            part.number,
-                            body,
-                            wire.clone(),
-                            job.timeout(part.len),
-                        )
+                        job.bucket().upload_part(&upload, part.number, body, wire.clone())
                     })
                     .await?;
                 progress.advance(part.len);
@@ -287,13 +278,7 @@ impl FileJob {
             .policy()
             .run(&what, &self.retries, || async {
                 let (feed, body) = bucket::stream(part.len);
-                let sending = self.bucket().upload_part(
-                    upload,
-                    part.number,
-                    body,
-                    wire.clone(),
-                    self.timeout(part.len),
-                );
+                let sending = self.bucket().upload_part(upload, part.number, body, wire.clone());
                 // A read that fails ends the feed, and with it the request.
                 let reading = read_into(open.clone(), path.clone(), offset, len, feed);
                 let (_read, receipt) = tokio::join!(reading, sending);
@@ -325,10 +310,6 @@ impl FileJob {
             self.file.path.display()
         );
         Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
-    }
-
-    fn timeout(&self, len: u64) -> Duration {
-        self.bucket().attempt_timeout().max(Duration::from_secs(len / MIN_RATE))
     }
 }
 

@@ -294,7 +294,6 @@ impl FileJob {
             category: Some(self.category),
             overwrite: self.overwrite(),
             content_type: "application/octet-stream",
-            timeout: None,
         }
     }
 

@@ -23,6 +23,7 @@ mod proof;
 mod restoring;
 mod resuming;
 mod sources;
+mod steady;
 mod support;
 mod transfer_faults;
 mod write_only;
