@@ -40,6 +40,7 @@
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
 //! | [`formats`] | one file format a file: cheap proof that a backup is whole |
 //! | [`drill`] | a throwaway database server |
+//! | [`policy`] | what each role may do at AWS, for this configuration; pure |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
 //! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
@@ -79,6 +80,7 @@ pub mod manifest;
 pub mod model;
 mod nearest;
 pub mod plan;
+pub mod policy;
 pub mod report;
 pub mod restore;
 pub mod retry;

@@ -18,6 +18,7 @@ mod inspect;
 mod interrupted;
 mod looking;
 mod other_stores;
+mod policy;
 mod proof;
 mod restoring;
 mod sources;
