@@ -39,6 +39,7 @@
 //! | [`report`] | what a run did, as a record and as tables |
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
 //! | [`drill`] | a throwaway database server |
+//! | [`policy`] | what each role may do at AWS, for this configuration; pure |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
 //! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
@@ -78,6 +79,7 @@ pub mod manifest;
 pub mod model;
 mod nearest;
 pub mod plan;
+pub mod policy;
 pub mod report;
 pub mod restore;
 pub mod retry;

@@ -13,6 +13,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use crate::calendar::{Day, Days};
 use crate::model::{Category, Selector, Target};
 use crate::nearest::nearest;
+use crate::policy::Role;
 
 /// Version and the commit it was built from.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("DBBACKUP_COMMIT"), ")");
@@ -159,6 +160,8 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  dbbackup config check --config ./config.toml")]
     Config(ConfigCommand),
+    /// Print the IAM policy of a role: the calls that its commands make, and no other
+    Policy(PolicyArgs),
     /// Try everything out in a temporary directory, with an S3 server of its own
     Demo(DemoArgs),
     /// Print the completion script of a shell
@@ -348,6 +351,31 @@ pub enum ConfigCommand {
     Check,
 }
 
+/// Whose policy is printed, and for which objects.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup policy uploader                 may add backups of this host and nothing else
+  dbbackup policy restorer --any-host      may list and read the backups of every host
+  dbbackup policy auditor --kms-key arn:aws:kms:eu-central-1:111122223333:key/1a2b3c4d
+
+It reads the configuration and asks nobody.")]
+pub struct PolicyArgs {
+    /// What the policy's owner does
+    #[arg(value_name = "ROLE", value_enum, ignore_case = true)]
+    pub role: Role,
+    /// For the backups of every host: `*` for `{hostname}` in the prefix
+    #[arg(long, conflicts_with = "host")]
+    pub any_host: bool,
+    /// For another host's backups: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// Key that encrypts the bucket, where its objects have one of your own [default: `kms_key_id` of
+    /// the configuration]
+    #[arg(long, value_name = "ARN")]
+    pub kms_key: Option<String>,
+}
+
 /// How the demo runs.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -405,6 +433,16 @@ fn refuse_backup_words(
          it, or leave it out to back up"
     );
     Err(command.error(ErrorKind::ArgumentConflict, message))
+}
+
+impl ValueEnum for Role {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()).help(self.does()))
+    }
 }
 
 impl ValueEnum for Category {

@@ -99,6 +99,9 @@ fn options_that_contradict_each_other_are_refused() {
         "show",
         "config",
         "completions tcsh",
+        "policy",
+        "policy administrator",
+        "policy uploader --host db2 --any-host",
     ] {
         refused(words);
     }

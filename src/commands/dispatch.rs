@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::backup::{Request, Run};
 use super::setup::Failure;
 use super::signals::Signals;
-use super::{adopt, completions, config_check, drill, list, man, restore, show, status, verify};
+use super::{adopt, completions, config_check, drill, list, man, policy, restore, show, status, verify};
 use crate::bucket::Overwrite;
 use crate::calendar::{self, Day};
 use crate::cli::{
@@ -88,6 +88,7 @@ impl Terminal {
                     &mut io::stderr().lock(),
                 ))
             }
+            Some(Command::Policy(args)) => policy::policy(&load(args.host.as_deref())?, &args, self.quiet),
             Some(Command::Demo(args)) => self.demo(args).await,
             Some(Command::Completions { shell }) => {
                 written(completions::completions(shell, &mut io::stdout().lock()).map(|()| ExitCode::Done))

@@ -97,7 +97,9 @@ mod tests {
         let mut page = Vec::new();
         man(&mut page).unwrap();
         let page = String::from_utf8(page).unwrap();
-        for command in ["RESTORE", "LIST", "SHOW", "CONFIG", "CONFIG CHECK", "DEMO", "COMPLETIONS", "MAN"] {
+        for command in
+            ["RESTORE", "LIST", "SHOW", "CONFIG", "CONFIG CHECK", "POLICY", "DEMO", "COMPLETIONS", "MAN"]
+        {
             assert!(page.contains(&format!(".SH \"DBBACKUP {command}\"\n")), "{command}");
         }
         for part in [".TH", "another run holds the lock", ".SH FILES", "/etc/dbbackup/config.toml"] {

@@ -15,6 +15,7 @@ mod drill;
 mod inspecting;
 mod list;
 mod man;
+mod policy;
 mod restore;
 mod setup;
 mod show;

@@ -177,6 +177,8 @@ pub struct S3 {
     pub bucket: String,
     /// Key prefix with `{hostname}` filled in, without leading or trailing slash; may be empty.
     pub prefix: String,
+    /// The same with `{hostname}` as the file has it.
+    pub prefix_as_written: String,
     /// Region; none: the AWS chain's (environment, profile, instance).
     pub region: Option<String>,
     /// Another endpoint than AWS's for the region: an interface endpoint or an S3-compatible store.

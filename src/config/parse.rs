@@ -191,7 +191,9 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
     if !known {
         section.missing("bucket", names::BUCKET_ALLOWED);
     }
-    let prefix = section.text("prefix", names::PREFIX_ALLOWED, |text| names::prefix(text, hostname));
+    let prefix = section
+        .text("prefix", names::PREFIX_ALLOWED, |text| Ok((names::prefix(text, hostname)?, text.to_owned())));
+    let (prefix, prefix_as_written) = prefix.map(|at| at.value).unwrap_or_default();
     let region = section.text("region", "a region's code, such as \"eu-west-1\"", names::region);
     let endpoint_url = section.text(
         "endpoint_url",
@@ -217,7 +219,8 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
     section.finish();
     Some(S3 {
         bucket: bucket?.value,
-        prefix: prefix.map(|at| at.value).unwrap_or_default(),
+        prefix,
+        prefix_as_written,
         region: region.map(|at| at.value),
         endpoint_url: endpoint_url.map(|at| at.value),
         path_style,

@@ -326,3 +326,50 @@ def test_without_a_kms_key_no_statement_speaks_of_kms():
                      Bucket=BUCKET, Trust="Both", CaCertificate="PEM")
     for role in ROLES:
         assert "kms" not in json.dumps(plain.resource(f"{role.title()}Policy"))
+
+
+# --- what `dbbackup policy` prints ------------------------------------------------------------------
+
+needs_binary = pytest.mark.skipif("DBBACKUP_BIN" not in os.environ, reason="DBBACKUP_BIN is not set")
+
+
+def printed(directory, role, *more, prefix="backup/{hostname}"):
+    config = directory / "config.toml"
+    config.write_text(f'[mysql]\nsource = "/srv/mysql"\n[s3]\nbucket = "{BUCKET}"\nprefix = "{prefix}"\n'
+                      'region = "eu-central-1"\n')
+    run = subprocess.run([os.environ["DBBACKUP_BIN"], "policy", role, "--config", config, *more],
+                         capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@needs_binary
+def test_the_printed_policies_allow_each_job_its_calls_and_no_other(tmp_path):
+    """The uploader's for its own host, the others' for every host, as the stack makes them."""
+    callers = [Caller(role, printed(tmp_path, role, "--kms-key", KEY,
+                                    *(["--host", "db1"] if role == "uploader" else ["--any-host"])))
+               for role in ROLES]
+    asked = [(row, c) for row in TABLE for c in callers]
+    answers = node({"requests": [c.request(*row[1:4]) for row, c in asked]})
+    wrong = [f"{row[0]} by {c.name}: {answer}" for (row, c), answer in zip(asked, answers, strict=True)
+             if (answer == "Allowed") != (INITIAL[c.name] in row[4])]
+    assert not wrong
+
+
+@needs_binary
+@pytest.mark.parametrize("role", ROLES)
+def test_the_printed_policy_of_one_host_reaches_no_other_and_no_neighbour(tmp_path, role):
+    caller = Caller(role, printed(tmp_path, role, "--kms-key", KEY, "--host", "db1"))
+    neighbour = OWN.replace("/db1/", "/db10/")
+    asked = [(action, place, NEW if action == "s3:PutObject" else {})
+             for action in sorted(EXACTLY[role]) for place in (FOREIGN, neighbour)
+             if action in ("s3:PutObject", "s3:GetObject", "s3:DeleteObject")]
+    asked += [("s3:ListBucket", ARN, {"s3:prefix": f"backup/{host}/"}) for host in ("db2", "db10")]
+    assert "Allowed" not in node({"requests": [caller.request(*a) for a in asked]})
+
+
+@needs_binary
+def test_a_star_in_the_prefix_opens_no_other_folder(tmp_path):
+    caller = Caller("restorer", printed(tmp_path, "restorer", "--kms-key", KEY, prefix="b*p"))
+    asked = [("s3:GetObject", f"{ARN}/b*p/x", {}), ("s3:GetObject", f"{ARN}/backup/x", {})]
+    assert [a == "Allowed" for a in node({"requests": [caller.request(*a) for a in asked]})] == [True, False]

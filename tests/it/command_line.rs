@@ -103,13 +103,14 @@ fn version_names_the_version_and_the_commit() {
 #[test]
 fn the_help_of_every_command_has_an_example() {
     let world = World::new();
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 10] = [
         &[],
         &["restore"],
         &["list"],
         &["show"],
         &["config"],
         &["config", "check"],
+        &["policy"],
         &["demo"],
         &["completions"],
         &["man"],

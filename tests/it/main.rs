@@ -19,6 +19,7 @@ mod interrupted;
 mod kills;
 mod looking;
 mod other_stores;
+mod policy;
 mod proof;
 mod restoring;
 mod resuming;

@@ -1,0 +1,58 @@
+//! The policies that the program prints for the configuration at hand.
+
+use crate::support::world::World;
+
+const ROLES: [&str; 4] = ["uploader", "restorer", "auditor", "pruner"];
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1a2b3c4d-0000-4000-8000-000000000001";
+
+#[test]
+fn every_policy_is_json_without_a_placeholder_and_needs_no_network() {
+    let world = World::new();
+    for role in ROLES {
+        for more in [&[][..], &["--any-host"], &["--kms-key", KEY], &["--host", "db2"]] {
+            let output = world.run(&[&["policy", role], more].concat()).exits(0);
+            assert_eq!(output.json()["Version"], "2012-10-17");
+            assert!(!output.stdout.contains('$') && !output.stdout.contains("{hostname}"), "{output:?}");
+            assert_eq!(output.stdout.contains("kms:Decrypt"), more.contains(&KEY), "{output:?}");
+        }
+    }
+    assert!(world.server.requests().is_empty());
+}
+
+#[test]
+fn the_policy_follows_the_host() {
+    let world = World::new();
+    world.configure(|text| text.replace("prefix = \"backup\"", "prefix = \"backup/{hostname}\""));
+    let resource = |more: &[&str]| {
+        let output = world.run(&[&["policy", "uploader"], more].concat()).exits(0);
+        output.json()["Statement"][0]["Resource"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(resource(&["--host", "db2"]), "arn:aws:s3:::backups/backup/db2/*");
+    assert_eq!(resource(&["--any-host"]), "arn:aws:s3:::backups/backup/*/*");
+    assert!(!resource(&[]).contains('{'));
+}
+
+#[test]
+fn no_policy_grants_a_whole_service_or_names_a_whole_account() {
+    let world = World::new();
+    for role in ROLES {
+        let policy = world.run(&["policy", role, "--any-host", "--kms-key", KEY]).exits(0).json();
+        for statement in policy["Statement"].as_array().unwrap() {
+            assert!(!statement["Action"].to_string().contains('*'), "{statement}");
+            assert!(statement["Resource"].as_str().unwrap().starts_with("arn:aws:"), "{statement}");
+        }
+    }
+}
+
+#[test]
+fn a_key_without_its_arn_exits_2_with_what_to_give() {
+    let world = World::new();
+    world.run(&["policy", "uploader", "--kms-key", "alias/backup"]).exits(2).says("--kms-key").says("ARN");
+}
+
+#[test]
+fn a_policy_without_a_key_says_so() {
+    let world = World::new();
+    world.run(&["policy", "restorer"]).exits(0).says("--kms-key");
+    assert_eq!(world.run(&["-q", "policy", "restorer"]).exits(0).stderr, "");
+}
