@@ -10,6 +10,8 @@ mod error;
 mod key;
 mod multipart;
 mod object;
+mod private;
+mod road;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -17,6 +19,8 @@ pub use body::{PartBody, StreamFeed, stream};
 pub use error::{BucketError, ErrorKind};
 pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
 pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
+pub use private::PrivateOnly;
+pub use road::{Destination, RoundTrip};
 pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
 
 use crate::checksum::{Algorithm, Checksum};
@@ -40,6 +44,8 @@ pub struct Bucket {
     layout: Layout,
     /// Under `auto`, what the endpoint turned out to take.
     checksum: AtomicU8,
+    /// What the client was made from: credentials, region, connections.
+    shared: aws_config::SdkConfig,
 }
 
 impl Bucket {
