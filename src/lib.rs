@@ -51,6 +51,7 @@
 //! | [`engines`] | which files are a backup set, one engine a file |
 //! | [`config`] | TOML to a checked [`config::Config`] |
 //! | [`source`] | this machine's files, through one handle |
+//! | [`network`] | which addresses are private; pure |
 //! | [`lock`], [`log`], [`ui`] | one run at a time; what is written down; what is shown |
 //! | [`calendar`], [`checksum`], [`model`] | dates and categories, S3's checksums, the words as types |
 //! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
@@ -78,6 +79,7 @@ pub mod log;
 pub mod manifest;
 pub mod model;
 mod nearest;
+pub mod network;
 pub mod plan;
 pub mod policy;
 pub mod report;

@@ -12,23 +12,31 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
+use super::private::PrivateOnly;
 use super::{Bucket, Layout};
 use crate::config;
+use crate::network::literal_host;
 
 impl Bucket {
-    /// A bucket as configured; no byte goes over the network yet.
+    /// A bucket as configured; no byte goes over the network yet. Under `require_private` this client
+    /// connects to nothing else, for credentials too.
     ///
     /// # Errors
-    /// Where the certificate bundle cannot be read or used.
-    pub async fn connect(settings: &config::S3) -> anyhow::Result<Self> {
+    /// Where the certificate bundle cannot be read or used, or the endpoint is written as an address
+    /// that may not be connected to.
+    pub async fn connect(settings: &config::S3, network: &config::Network) -> anyhow::Result<Self> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(settings.connect_timeout)
             .operation_attempt_timeout(settings.attempt_timeout)
             .build();
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .tls_context(tls_context(settings)?)
-            .build_https();
+            .tls_context(tls_context(settings)?);
+        let http = if network.require_private {
+            http.build_with_resolver(PrivateOnly::new(network.allowed.clone()))
+        } else {
+            http.build_https()
+        };
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .retry_config(RetryConfig::disabled())
@@ -54,12 +62,25 @@ impl Bucket {
             // Stores other than AWS mostly do not care; AWS answers with the right region's name.
             builder = builder.region(aws_sdk_s3::config::Region::new("us-east-1"));
         }
-        Ok(Self {
+        let bucket = Self {
             client: aws_sdk_s3::Client::from_conf(builder.build()),
             settings: settings.clone(),
             layout: Layout::new(&settings.prefix),
             checksum: AtomicU8::new(0),
-        })
+        };
+        if network.require_private {
+            bucket.admit_literal(network).await?;
+        }
+        Ok(bucket)
+    }
+
+    /// An address in place of a name passes no resolver, so it is looked at here.
+    async fn admit_literal(&self, network: &config::Network) -> anyhow::Result<()> {
+        let destination = self.destination().await?;
+        if let Some(address) = literal_host(&destination.host) {
+            network.allowed.admit(&destination.host, &[address])?;
+        }
+        Ok(())
     }
 }
 

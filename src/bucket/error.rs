@@ -6,6 +6,8 @@ use std::fmt;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use crate::network::NotPrivate;
+
 /// A failed call, with the verb and the object it was about.
 #[derive(Debug, Clone)]
 pub struct BucketError {
@@ -42,6 +44,8 @@ pub enum ErrorKind {
     Rejected,
     /// No answer: name, route, TLS, connection, time.
     Unreachable,
+    /// The host has an address that `[network] require_private` forbids.
+    NotPrivate,
     /// The server is in trouble or asks to slow down (5xx, 429).
     Server,
     /// Object in an archive class that must be retrieved first.
@@ -62,6 +66,7 @@ impl BucketError {
             | ErrorKind::Precondition
             | ErrorKind::Denied
             | ErrorKind::Credentials
+            | ErrorKind::NotPrivate
             | ErrorKind::Rejected
             | ErrorKind::Archived
             | ErrorKind::Changed => false,
@@ -73,6 +78,7 @@ impl BucketError {
     pub const fn is_no_bucket(&self) -> bool {
         match self.kind {
             ErrorKind::Unreachable
+            | ErrorKind::NotPrivate
             | ErrorKind::NoSuchBucket
             | ErrorKind::Credentials
             | ErrorKind::Server
@@ -116,6 +122,7 @@ impl BucketError {
             ErrorKind::Unreachable => {
                 "check endpoint_url, name resolution, the tunnel and the firewall, run again"
             }
+            ErrorKind::NotPrivate => "nothing was sent; `dbbackup check` shows the way that is taken",
             ErrorKind::Server => "wait and run again",
             ErrorKind::Archived => "retrieve the object from its archive class first",
             ErrorKind::Changed => "the object changed while it was read: run again",
@@ -144,6 +151,14 @@ where
     let (kind, detail) = match error {
         SdkError::ConstructionFailure(_) => (construction_kind(error), chain(error)),
         SdkError::DispatchFailure(failure) => {
+            if let Some(refused) = find::<NotPrivate>(error) {
+                return BucketError {
+                    verb,
+                    object,
+                    kind: ErrorKind::NotPrivate,
+                    detail: refused.to_string(),
+                };
+            }
             let text = chain(error);
             // Credentials are fetched inside the dispatch; a missing one is no network trouble.
             let missing = text.contains("credentials");
@@ -210,6 +225,18 @@ fn service_detail(code: &str, message: &str, status: u16) -> String {
         (code, "") => format!("{code} ({status})"),
         (code, message) => format!("{code}: {message} ({status})"),
     }
+}
+
+/// The cause of a type, however deep.
+fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// An error and its causes on one line, without repeats.

@@ -11,6 +11,8 @@ mod error;
 mod key;
 mod multipart;
 mod object;
+mod private;
+mod road;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -19,6 +21,8 @@ pub use error::{BucketError, ErrorKind};
 pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
 pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
 pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
+pub use private::PrivateOnly;
+pub use road::{Destination, RoundTrip};
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::config::{self, ChecksumChoice};

@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::calendar::CategoryRules;
 use crate::expect::Expect;
 use crate::model::{Category, Engine, Rate};
+use crate::network::Networks;
 use crate::source::{self, Excludes};
 
 pub use error::{ConfigError, Problem};
@@ -36,6 +37,8 @@ pub struct Config {
     pub sources: BTreeMap<Engine, Source>,
     /// Where backups go.
     pub s3: S3,
+    /// Which way the bucket may be reached.
+    pub network: Network,
     /// The log file of each run.
     pub log: Log,
     /// What a host remembers between runs; may be lost without harm.
@@ -230,6 +233,15 @@ pub enum ChecksumChoice {
     Sha256,
     /// None: only sizes can be compared.
     None,
+}
+
+/// `[network]`.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// Whether connections to any address outside `allowed` are refused. Default false.
+    pub require_private: bool,
+    /// `allowed_cidrs`: the ranges that count as private. Default: [`Networks::DEFAULT`].
+    pub allowed: Networks,
 }
 
 /// `[log]`.

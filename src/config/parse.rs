@@ -13,16 +13,17 @@ use super::error::{ConfigError, Report};
 use super::section::{At, Section};
 use super::values::MIB;
 use super::{
-    Backup, Check, ChecksumChoice, Config, Drill, Log, LogFormat, OnCutShort, S3, Source, Sse, State,
+    Backup, Check, ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Source, Sse, State,
 };
 use super::{names, secrets, values};
 use crate::calendar::CategoryRules;
 use crate::expect::{Expect, Schedule};
 use crate::model::{Category, Engine, RelPath};
+use crate::network::Networks;
 use crate::source::Excludes;
 
-pub(super) const SECTIONS: [&str; 9] =
-    ["oracle", "mysql", "mssql", "s3", "log", "state", "backup", "drill", "expect"];
+pub(super) const SECTIONS: [&str; 10] =
+    ["oracle", "mysql", "mssql", "s3", "network", "log", "state", "backup", "drill", "expect"];
 
 pub(super) const CHECKSUMS: [(&str, ChecksumChoice); 5] = [
     ("auto", ChecksumChoice::Auto),
@@ -73,6 +74,7 @@ pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, C
     sections(document, &mut report);
     let sources = sources(document, &mut report);
     let s3 = s3(document, hostname, &mut report);
+    let network = network(document, &mut report);
     let log = log(document, &mut report);
     let state = state(document, &mut report);
     let backup = backup(document, &mut report);
@@ -80,7 +82,7 @@ pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, C
     let expect = expect(document, &mut report);
     match s3 {
         Some(s3) if report.is_clean() => {
-            Ok(Config { path: path.to_owned(), sources, s3, log, state, backup, drill, expect })
+            Ok(Config { path: path.to_owned(), sources, s3, network, log, state, backup, drill, expect })
         }
         _ => Err(report.into_error(path)),
     }
@@ -272,6 +274,24 @@ fn sse(section: &mut Section<'_, '_, '_>) -> Option<Sse> {
             None
         }
     }
+}
+
+fn network(document: &DeTable<'_>, report: &mut Report<'_>) -> Network {
+    let mut section = Section::open(document, "network", report);
+    let require_private = section.flag("require_private", false);
+    let allowed = "address ranges, such as \"10.20.0.0/16\" or \"fd00:1::/32\"";
+    let allowed = section.list("allowed_cidrs", allowed, str::parse).map_or_else(Networks::default, |at| {
+        if at.value.is_empty() {
+            section.problem(
+                &at.span,
+                "allowed_cidrs",
+                "is empty, so that no address would be private; remove it",
+            );
+        }
+        Networks::new(at.value)
+    });
+    section.finish();
+    Network { require_private, allowed }
 }
 
 fn log(document: &DeTable<'_>, report: &mut Report<'_>) -> Log {

@@ -37,6 +37,9 @@ impl Config {
             out.set("check_timeout", &show_duration(source.check.timeout));
         }
         self.render_s3(&mut out);
+        out.section("network");
+        out.raw("require_private", &self.network.require_private);
+        out.raw("allowed_cidrs", &list(&self.network.allowed.texts()));
         out.section("log");
         out.set("dir", &self.log.dir.display().to_string());
         out.raw("keep_days", &self.log.keep_days);

@@ -10,6 +10,7 @@
 #![allow(unreachable_pub, reason = "one binary: nothing outside can reach it anyway")]
 
 mod backing_up;
+mod check;
 mod command_line;
 mod embedded;
 mod embedded_faults;
