@@ -22,7 +22,7 @@ pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
 pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
 pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
 pub use private::PrivateOnly;
-pub use road::{Destination, RoundTrip};
+pub use road::Destination;
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::config::{self, ChecksumChoice};

@@ -20,7 +20,7 @@ const FOLDER: &str = "oracle/erp/weekly/rman_erp_18-08-2025";
 /// Waits until that many ranges are in the journal.
 fn wait_for_ranges(journal: &Path, count: usize) {
     let begun = Instant::now();
-    let lines = || fs::read(journal).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
+    let lines = || fs::read_to_string(journal).unwrap_or_default().lines().count();
     while lines() < count {
         assert!(begun.elapsed() < Duration::from_secs(20), "{} ranges in {}", lines(), journal.display());
         std::thread::sleep(Duration::from_millis(5));

@@ -19,7 +19,7 @@ fn world(s3: &str) -> World {
 }
 
 /// Where a test stops although the program did not.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 #[test]
 fn part_that_drips_ends_at_its_deadline_and_is_sent_again() {
