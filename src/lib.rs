@@ -39,6 +39,7 @@
 //! | [`report`] | what a run did, as a record and as tables |
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
 //! | [`formats`] | one file format a file: cheap proof that a backup is whole |
+//! | [`check`] | what is wrong with this machine, the way, the rights and the bucket; pure |
 //! | [`drill`] | a throwaway database server |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
@@ -63,6 +64,7 @@ pub mod adopt;
 pub mod bucket;
 pub mod calendar;
 pub mod catalog;
+pub mod check;
 pub mod checksum;
 pub mod cli;
 pub mod commands;

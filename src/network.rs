@@ -147,10 +147,13 @@ mod tests {
     #[test]
     fn private_is_what_no_router_forwards() {
         let networks = Networks::default();
-        for private in ["10.0.0.1", "172.31.255.255", "192.168.1.1", "127.0.0.1", "::1", "fd00::1", "::ffff:10.1.2.3"] {
+        for private in
+            ["10.0.0.1", "172.31.255.255", "192.168.1.1", "127.0.0.1", "::1", "fd00::1", "::ffff:10.1.2.3"]
+        {
             assert!(networks.contain(private.parse().unwrap()), "{private}");
         }
-        for public in ["172.32.0.0", "11.0.0.0", "52.218.0.1", "2600::1", "::ffff:52.218.0.1", "169.254.1.1"] {
+        for public in ["172.32.0.0", "11.0.0.0", "52.218.0.1", "2600::1", "::ffff:52.218.0.1", "169.254.1.1"]
+        {
             assert!(!networks.contain(public.parse().unwrap()), "{public}");
         }
     }

@@ -152,7 +152,12 @@ where
         SdkError::ConstructionFailure(_) => (construction_kind(error), chain(error)),
         SdkError::DispatchFailure(failure) => {
             if let Some(refused) = find::<NotPrivate>(error) {
-                return BucketError { verb, object, kind: ErrorKind::NotPrivate, detail: refused.to_string() };
+                return BucketError {
+                    verb,
+                    object,
+                    kind: ErrorKind::NotPrivate,
+                    detail: refused.to_string(),
+                };
             }
             let text = chain(error);
             // Credentials are fetched inside the dispatch; a missing one is no network trouble.

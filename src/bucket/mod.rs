@@ -7,9 +7,11 @@
 mod body;
 mod client;
 mod error;
+mod identity;
 mod key;
 mod multipart;
 mod object;
+mod posture;
 mod private;
 mod road;
 
@@ -17,11 +19,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use body::{PartBody, StreamFeed, stream};
 pub use error::{BucketError, ErrorKind};
+pub use identity::CredentialsInUse;
 pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
 pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
+pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
+pub use posture::{Answer, Encryption, LifecycleRule, ObjectLock, Posture, Versioning};
 pub use private::PrivateOnly;
 pub use road::{Destination, RoundTrip};
-pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::config::{self, ChecksumChoice};

@@ -52,7 +52,8 @@ impl Bucket {
             .credentials_provider(keys)
             .http_client(http_client_fn(move |_, _| connector.clone()));
         // It fails by design, after the request is made.
-        let sent = self.client.head_bucket().bucket(self.name()).customize().config_override(config).send().await;
+        let sent =
+            self.client.head_bucket().bucket(self.name()).customize().config_override(config).send().await;
         let url = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         let parsed = url.and_then(|url| url::Url::parse(&url).ok());
         let found = parsed.as_ref().and_then(|url| {

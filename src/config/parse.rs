@@ -273,7 +273,11 @@ fn network(document: &DeTable<'_>, report: &mut Report<'_>) -> Network {
     let allowed = "address ranges, such as \"10.20.0.0/16\" or \"fd00:1::/32\"";
     let allowed = section.list("allowed_cidrs", allowed, str::parse).map_or_else(Networks::default, |at| {
         if at.value.is_empty() {
-            section.problem(&at.span, "allowed_cidrs", "is empty, so that no address would be private; remove it");
+            section.problem(
+                &at.span,
+                "allowed_cidrs",
+                "is empty, so that no address would be private; remove it",
+            );
         }
         Networks::new(at.value)
     });
