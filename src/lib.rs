@@ -52,6 +52,7 @@
 //! | [`config`] | TOML to a checked [`config::Config`] |
 //! | [`source`] | this machine's files, through one handle |
 //! | [`lock`], [`log`], [`ui`] | one run at a time; what is written down; what is shown |
+//! | [`codec`] | compressed, encrypted, or as it is |
 //! | [`calendar`], [`checksum`], [`model`] | dates and categories, S3's checksums, the words as types |
 //! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
 //!
@@ -64,6 +65,7 @@ pub mod calendar;
 pub mod catalog;
 pub mod checksum;
 pub mod cli;
+pub mod codec;
 pub mod commands;
 pub mod config;
 pub mod drill;

@@ -5,9 +5,9 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::steps::{log_step, planned, set_report};
 use super::inspecting::{Inspector, find_again};
 use super::setup::Site;
+use super::steps::{log_step, planned, set_report};
 use crate::bucket::{BucketError, Overwrite};
 use crate::calendar::{self, CategoryRules};
 use crate::catalog::{CommitError, Stamp};
