@@ -113,7 +113,10 @@ pub fn record(manifest: &Manifest, layout: &Layout) -> Option<Fault> {
     let astray = manifest
         .files
         .iter()
-        .find(|file| layout.data(&manifest.id, &file.path).map_or(true, |key| key.as_str() != file.key))?;
+        .find(|file| {
+            let place = layout.data(&manifest.id, &file.path);
+            place.map_or(true, |key| format!("{key}{}", file.suffix()) != file.key)
+        })?;
     Some(Fault::error(
         Kind::Record,
         &manifest.id.key(),
@@ -240,6 +243,7 @@ mod tests {
             version_id: None,
             parts: 1,
             retries: 0,
+            coding: None,
         }
     }
 

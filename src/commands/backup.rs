@@ -342,6 +342,7 @@ impl<'c> Run<'c> {
             pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
             part_size: backup.part_size,
             overwrite: self.request.overwrite,
+            state: self.config.state.dir.clone(),
             events,
             cancel: self.cancel.clone(),
         };

@@ -63,7 +63,9 @@ impl Delivery {
         let source = self.inspector.source(step.id.engine).cloned();
         let watch =
             inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
-        let shipped = self.uploader.ship(Order { id: step.id.clone(), set: step.set, watch }).await;
+        let codec = source.as_ref().map(|source| source.codec.clone()).unwrap_or_default();
+        let order = Order { id: step.id.clone(), set: step.set, watch, codec, stored: step.stored };
+        let shipped = self.uploader.ship(order).await;
         report.seconds = begun.elapsed().as_secs_f64();
         let confirmed = match shipped {
             Ok(confirmed) => confirmed,
@@ -88,6 +90,7 @@ impl Delivery {
         };
         match self.site.catalog.commit(&confirmed, stamp, self.overwrite).await {
             Ok(manifest) => {
+                self.uploader.recorded(&confirmed);
                 report.proof = Some(manifest.proof());
                 report.seconds = begun.elapsed().as_secs_f64();
                 // Nothing went over the network and the record stood already: it was only compared.

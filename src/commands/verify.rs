@@ -314,10 +314,10 @@ fn on_disk(manifest: &Manifest, file: &StoredFile) -> Option<Fault> {
             Err(error) => return fault(format!("it cannot be read: {error}")),
         }
     }
-    if digest.len() == file.size && digest.full_object() == file.checksum {
+    if digest.len() == file.plain_size() && digest.full_object() == *file.plain_checksum() {
         return None;
     }
-    fault(format!("it is not what was stored from here: {} bytes now, {} then", digest.len(), file.size))
+    fault(format!("it is not what was stored from here: {} bytes now, {} then", digest.len(), file.plain_size()))
 }
 
 fn text(document: &Document) -> String {

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::calendar::CategoryRules;
+use crate::codec::Codec;
 use crate::expect::Expect;
 use crate::model::{Category, Engine};
 use crate::source::{self, Excludes};
@@ -42,6 +43,8 @@ pub struct Config {
     pub state: State,
     /// How backups are picked and sent.
     pub backup: Backup,
+    /// How backups come back.
+    pub restore: Restore,
     /// How restores are rehearsed.
     pub drill: Drill,
     /// What must exist.
@@ -146,6 +149,8 @@ pub struct Source {
     pub min_size: u64,
     /// The operator's own check of each set.
     pub check: Check,
+    /// `compress` and `encrypt`: what is done to the bytes on their way. Default: nothing.
+    pub codec: Codec,
 }
 
 /// `check_command` and `check_timeout` of an engine.
@@ -273,6 +278,13 @@ pub struct Backup {
     pub catch_up_days: u32,
     /// How a date becomes a category.
     pub categories: CategoryRules,
+}
+
+/// `[restore]`.
+#[derive(Debug, Clone, Default)]
+pub struct Restore {
+    /// Absolute path of the file with the secret keys that decrypt; none: not on this host.
+    pub identity: Option<PathBuf>,
 }
 
 /// `[drill]`.

@@ -17,12 +17,13 @@ use super::{
 };
 use super::{names, secrets, values};
 use crate::calendar::CategoryRules;
+use crate::codec::{Codec, Compression, Recipient};
 use crate::expect::{Expect, Schedule};
 use crate::model::{Category, Engine, RelPath};
 use crate::source::Excludes;
 
-pub(super) const SECTIONS: [&str; 9] =
-    ["oracle", "mysql", "mssql", "s3", "log", "state", "backup", "drill", "expect"];
+pub(super) const SECTIONS: [&str; 10] =
+    ["oracle", "mysql", "mssql", "s3", "log", "state", "backup", "restore", "drill", "expect"];
 
 pub(super) const CHECKSUMS: [(&str, ChecksumChoice); 5] = [
     ("auto", ChecksumChoice::Auto),
@@ -74,11 +75,12 @@ pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, C
     let log = log(document, &mut report);
     let state = state(document, &mut report);
     let backup = backup(document, &mut report);
+    let restore = restore(document, &mut report);
     let drill = drill(document, &mut report);
     let expect = expect(document, &mut report);
     match s3 {
         Some(s3) if report.is_clean() => {
-            Ok(Config { path: path.to_owned(), sources, s3, log, state, backup, drill, expect })
+            Ok(Config { path: path.to_owned(), sources, s3, log, state, backup, restore, drill, expect })
         }
         _ => Err(report.into_error(path)),
     }
@@ -154,6 +156,7 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
     }
     let min_size = section.size("min_size", 0..=BUFFER_MAX, Source::MIN_SIZE).value;
     let check = check(section);
+    let codec = codec(section);
     Some(Source {
         dir: dir?.value,
         exclude,
@@ -162,7 +165,22 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         include_log,
         min_size,
         check,
+        codec,
     })
+}
+
+fn codec(section: &mut Section<'_, '_, '_>) -> Codec {
+    let forms = "\"none\", \"zstd\", \"zstd:1\" to \"zstd:19\", \"gzip\", \"bzip2\"";
+    let compression = section.text("compress", forms, |text| match text {
+        "none" => Ok(None),
+        text => text.parse::<Compression>().map(Some).map_err(|why| format!("`{}` {why}", secrets::short(text))),
+    });
+    let keys = "public keys of age, such as \"age1…\" (age-keygen prints it)";
+    let recipients = section.list("encrypt", keys, str::parse::<Recipient>);
+    Codec {
+        compression: compression.and_then(|at| at.value),
+        recipients: recipients.map(|at| at.value).unwrap_or_default(),
+    }
 }
 
 fn check(section: &mut Section<'_, '_, '_>) -> Check {
@@ -324,6 +342,13 @@ fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup {
         catch_up_days,
         categories,
     }
+}
+
+fn restore(document: &DeTable<'_>, report: &mut Report<'_>) -> Restore {
+    let mut section = Section::open(document, "restore", report);
+    let identity = section.path("identity").map(|at| at.value);
+    section.finish();
+    Restore { identity }
 }
 
 fn drill(document: &DeTable<'_>, report: &mut Report<'_>) -> Drill {

@@ -35,6 +35,10 @@ impl Config {
                 out.raw("check_command", &list(&source.check.command));
             }
             out.set("check_timeout", &show_duration(source.check.timeout));
+            let compress = source.codec.compression.map_or_else(|| "none".to_owned(), |form| form.to_string());
+            out.set("compress", &compress);
+            let recipients: Vec<String> = source.codec.recipients.iter().map(ToString::to_string).collect();
+            out.raw("encrypt", &list(&recipients));
         }
         self.render_s3(&mut out);
         out.section("log");
@@ -105,8 +109,10 @@ impl Config {
     }
 
     fn render_proof(&self, out: &mut Out) {
-        out.section("drill");
         let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        out.section("restore");
+        out.set_or("identity", path(&self.restore.identity).as_deref(), "--identity or DBBACKUP_IDENTITY");
+        out.section("drill");
         out.set_or("scratch", path(&self.drill.scratch).as_deref(), "[state] dir");
         out.set_or("server", path(&self.drill.server).as_deref(), "mariadbd or mysqld of the usual paths");
         out.set("rto", &show_duration(self.drill.rto));

@@ -46,6 +46,10 @@ fn look(value: &Spanned<DeValue<'_>>, label: &str, name: &str, report: &mut Repo
 fn refuse_text(text: &str, span: &Range<usize>, label: &str, report: &mut Report<'_>) {
     if has_userinfo(text) {
         report.add(span, label, format!("a user or password before `@` in a URL is a secret; {WHERE}"));
+    } else if text.to_ascii_uppercase().contains("AGE-SECRET-KEY-") {
+        let what = "is a secret key of age, and this file names public ones (`age1…`, which age-keygen prints); keep the \
+             secret key off this host, and replace the exposed one";
+        report.add(span, label, what.to_owned());
     } else if looks_secret(text) {
         report.add(span, label, format!("the value looks like an AWS key; {WHERE}"));
     }

@@ -82,6 +82,7 @@ impl Downloader {
             version_id: info.version,
             parts: 1,
             retries: 0,
+            coding: None,
         };
         Ok(AdoptedSet { id, date, file, seconds: begun.elapsed().as_secs_f64() })
     }

@@ -8,15 +8,19 @@
 mod adopted;
 mod confirmed;
 mod download;
+mod encoded;
 mod error;
 mod existing;
+mod journal;
 mod multipart;
 mod parts;
 mod pool;
 mod progress;
 mod reader;
 mod small;
+mod spool;
 mod tap;
+mod unpack;
 mod upload;
 
 pub use adopted::AdoptedSet;

@@ -23,10 +23,10 @@ use crate::source::OpenFile;
 /// Slowest rate, in bytes a second, at which one attempt of a large part is still waited for.
 const MIN_RATE: u64 = 64 << 10;
 /// A streamed part holds about this much memory while it is sent.
-const STREAM_MEMORY: usize = 3 << 20;
+pub(super) const STREAM_MEMORY: usize = 3 << 20;
 
 /// One finished part: number, receipt, checksums, and whether its bytes went over the network.
-type Done = (i32, PartReceipt, Sums, u64);
+pub(super) type Done = (i32, PartReceipt, Sums, u64);
 
 impl FileJob {
     /// Sends the file in parts.
@@ -68,7 +68,7 @@ impl FileJob {
     ) -> Result<Option<Sent>, FileError> {
         match self.head().await {
             Ok(None) | Err(FileError::NotCompared { .. }) => return Ok(None),
-            Ok(Some(info)) => self.same_size(&info)?,
+            Ok(Some(info)) => self.same_size(&info, self.file.stamp.size)?,
             Err(error) => return Err(error),
         }
         let size = self.file.stamp.size;
@@ -82,7 +82,7 @@ impl FileJob {
         let same = self.existing(&ours).await?;
         progress.advance(size);
         let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
-        Ok(same.map(|same| Sent { same, crc64: ours.crc64, parts, bytes: 0, judgement }))
+        Ok(same.map(|same| Sent { same, size, crc64: ours.crc64, parts, bytes: 0, judgement, coding: None }))
     }
 
     async fn try_large(
@@ -120,16 +120,27 @@ impl FileJob {
         plan: PartPlan,
         progress: &Arc<FileProgress>,
     ) -> Result<Sent, FileError> {
-        let (mut done, tap) = self.send_parts(upload, stored, open, plan, progress).await?;
+        let (done, tap) = self.send_parts(upload, stored, open, plan, progress).await?;
         unchanged(open, &self.file.stamp, &self.file.path)?;
         let judgement = tap.end(&self.file.path)?;
+        let sent = self.complete(upload, done, self.file.stamp.size).await?;
+        Ok(Sent { judgement, ..sent })
+    }
+
+    /// Completes an upload of `size` bytes whose parts are all in the bucket, and compares.
+    pub(super) async fn complete(
+        &self,
+        upload: &MultipartUpload,
+        mut done: Vec<Done>,
+        size: u64,
+    ) -> Result<Sent, FileError> {
         done.sort_by_key(|(number, ..)| *number);
         let bytes = done.iter().map(|(.., bytes)| bytes).sum();
         let crc64: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.crc64().clone()).collect();
         let wire: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.wire().clone()).collect();
         let nothing = || FileError::Internal("an upload without parts".to_owned());
         let ours = Ours {
-            size: self.file.stamp.size,
+            size,
             crc64: checksum::of_parts(&crc64).ok_or_else(nothing)?,
             wire: upload.algorithm.and_then(|_| checksum::of_parts(&wire)),
         };
@@ -156,8 +167,8 @@ impl FileJob {
                 same
             }
         };
-        let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
-        Ok(Sent { same, crc64: ours.crc64, parts, bytes, judgement })
+        let parts = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
+        Ok(Sent { same, size, crc64: ours.crc64, parts, bytes, judgement: None, coding: None })
     }
 
     /// A completion can succeed although its answer was an error, or never came: look before deciding.
@@ -305,7 +316,7 @@ impl FileJob {
 
     /// An unfinished upload of this key that an earlier run left, with its parts. Whoever may not
     /// list begins anew.
-    async fn unfinished(
+    pub(super) async fn unfinished(
         &self,
         algorithm: Option<Algorithm>,
     ) -> Option<(MultipartUpload, HashMap<i32, StoredPart>)> {
@@ -327,13 +338,13 @@ impl FileJob {
         Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
     }
 
-    fn timeout(&self, len: u64) -> Duration {
+    pub(super) fn timeout(&self, len: u64) -> Duration {
         self.bucket().attempt_timeout().max(Duration::from_secs(len / MIN_RATE))
     }
 }
 
 /// A stored part whose checksum equals the file's.
-fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
+pub(super) fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
     let stored = stored?;
     let same = stored.checksum.as_deref() == Some(sums.wire().value().as_str());
     same.then(|| PartReceipt {
@@ -343,6 +354,6 @@ fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
     })
 }
 
-fn joined(finished: Result<Result<Done, FileError>, tokio::task::JoinError>) -> Result<Done, FileError> {
+pub(super) fn joined(finished: Result<Result<Done, FileError>, tokio::task::JoinError>) -> Result<Done, FileError> {
     finished.unwrap_or_else(|error| Err(FileError::Internal(format!("a sending task ended: {error}"))))
 }

@@ -34,7 +34,7 @@ impl FileJob {
         if self.taken {
             let same = self.must_be_same(&ours).await?;
             progress.advance(size);
-            return Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes: 0, judgement });
+            return Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes: 0, judgement, coding: None });
         }
         let body = buffer.freeze();
         let what = format!("send {}", self.file.path.display());
@@ -51,7 +51,7 @@ impl FileJob {
             Err(error) => return Err(error.into()),
         };
         progress.advance(size);
-        Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes, judgement })
+        Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes, judgement, coding: None })
     }
 
     /// The object that stands in the way, which must equal the file.

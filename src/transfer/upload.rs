@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::confirmed::Journey;
 use super::existing::Same;
+use super::journal::Journal;
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
 use crate::bucket::{Bucket, ErrorKind, MultipartUpload, ObjectKey, Overwrite, PutOptions};
 use crate::checksum::Checksum;
+use crate::codec::{self, Codec, Coding};
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
 use crate::manifest::StoredFile;
@@ -27,6 +29,8 @@ use crate::source;
 
 /// Large files in flight at once; more would only widen the window of unfinished ones.
 const LARGE_FILES: usize = 4;
+/// Files encoded at once: each takes all cores and some tens of MB.
+const ENCODERS: usize = 2;
 /// Longest wait for an abort when a file failed: an interrupted run must end soon.
 const ABORT_TIME: Duration = Duration::from_secs(5);
 
@@ -41,6 +45,8 @@ pub struct Settings {
     pub part_size: u64,
     /// Create only, or the operator's word.
     pub overwrite: Overwrite,
+    /// Directory of what this host remembers; also takes parts that are larger than the memory.
+    pub state: std::path::PathBuf,
     /// Where progress goes.
     pub events: Events,
     /// Ends the run.
@@ -56,6 +62,10 @@ pub struct Order {
     pub set: BackupSet,
     /// How its file is watched on its way; for folders it is not.
     pub watch: Option<Watch>,
+    /// What is done to its bytes.
+    pub codec: Codec,
+    /// What is stored of it already, where that is only to be compared.
+    pub stored: Vec<StoredFile>,
 }
 
 /// Sends sets to one bucket.
@@ -69,6 +79,8 @@ struct Shared {
     bucket: Arc<Bucket>,
     settings: Settings,
     large: Arc<Semaphore>,
+    encoders: Arc<Semaphore>,
+    journal: Journal,
 }
 
 /// One file on its way.
@@ -81,6 +93,9 @@ pub(super) struct FileJob {
     /// Whether the key is known to be taken.
     pub(super) taken: bool,
     category: Category,
+    pub(super) codec: Codec,
+    /// What its bytes are to be compared with, where they are stored in another form.
+    pub(super) known: Option<StoredFile>,
     pub(super) watch: Option<Watch>,
 }
 
@@ -88,12 +103,16 @@ pub(super) struct FileJob {
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) same: Same,
+    /// Bytes of the object.
+    pub(super) size: u64,
     pub(super) crc64: Checksum,
     pub(super) parts: u32,
     /// Bytes that went over the network.
     pub(super) bytes: u64,
     /// What the tap said.
     pub(super) judgement: Option<Judgement>,
+    /// How the object's bytes were made from the file's.
+    pub(super) coding: Option<Coding>,
 }
 
 impl Uploader {
@@ -101,7 +120,16 @@ impl Uploader {
     #[must_use]
     pub fn new(bucket: Arc<Bucket>, settings: Settings) -> Self {
         let large = Arc::new(Semaphore::new(LARGE_FILES));
-        Self { shared: Arc::new(Shared { bucket, settings, large }) }
+        let encoders = Arc::new(Semaphore::new(ENCODERS));
+        let journal = Journal::new(&settings.state, bucket.name());
+        Self { shared: Arc::new(Shared { bucket, settings, large, encoders, journal }) }
+    }
+
+    /// To be called once a set's manifest is in the bucket: what was remembered until then goes.
+    pub fn recorded(&self, set: &ConfirmedSet) {
+        for file in set.files().iter().filter(|file| file.coding.is_some()) {
+            self.shared.journal.forget(&file.key);
+        }
     }
 
     /// Sends every file of a set and has each confirmed. After the first file that fails no further
@@ -183,7 +211,18 @@ impl Uploader {
     ) -> Result<(), FileError> {
         let shared = &self.shared;
         let cancel = shared.settings.cancel.clone();
-        let key = shared.bucket.layout().data(&order.id, &file.rel)?;
+        let plain_key = shared.bucket.layout().data(&order.id, &file.rel)?;
+        let codec = fitting(&order.codec, file).await?;
+        let known = match shared.settings.overwrite {
+            Overwrite::Never => order.stored.iter().find(|stored| stored.path == file.rel),
+            Overwrite::Replace => None,
+        };
+        // What is stored as it is, and would be again, is compared where it lies.
+        let known = known.filter(|stored| stored.coding.is_some() || !codec.is_plain()).cloned();
+        let key = match &known {
+            Some(stored) => ObjectKey::new(stored.key.clone())?,
+            None => ObjectKey::new(format!("{plain_key}{}", codec.suffix()))?,
+        };
         let job = Arc::new(FileJob {
             shared: shared.clone(),
             file: file.clone(),
@@ -191,11 +230,17 @@ impl Uploader {
             key,
             retries: AtomicU32::new(0),
             category: order.id.category,
+            codec,
+            known,
             watch: order.watch,
         });
         let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
+        let encoded = job.is_encoded();
         let work = async {
-            if file.stamp.size <= SINGLE_PUT_MAX {
+            if encoded {
+                let permit = shared.encoders.clone().acquire_owned().await;
+                Ok(Way::Encoded(permit.map_err(|_| closed(super::pool::Closed))?))
+            } else if file.stamp.size <= SINGLE_PUT_MAX {
                 Ok::<Way, FileError>(Way::Small(shared.settings.pool.slot().await.map_err(closed)?))
             } else {
                 let permit = shared.large.clone().acquire_owned().await;
@@ -218,6 +263,7 @@ impl Uploader {
 #[derive(Debug)]
 enum Way {
     Small(Slot),
+    Encoded(tokio::sync::OwnedSemaphorePermit),
     Large(tokio::sync::OwnedSemaphorePermit),
 }
 
@@ -264,7 +310,38 @@ fn unchanged_since(set: &BackupSet) -> Result<(), FileError> {
     Ok(())
 }
 
+/// The codec as it fits the file: what is compressed already is not compressed again.
+async fn fitting(codec: &Codec, file: &SourceFile) -> Result<Codec, FileError> {
+    if !codec.depends_on_content() {
+        return Ok(codec.clone());
+    }
+    let (codec, file) = (codec.clone(), file.clone());
+    super::reader::blocking(move || {
+        let open = source::OpenFile::open(&file.path)?;
+        let mut head = [0; codec::HEAD];
+        let read = open
+            .read_at(&mut head, 0)
+            .map_err(|source| FileError::Read { path: file.path.clone(), source })?;
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(codec.for_file(&name, head.get(..read).unwrap_or_default()))
+    })
+    .await
+}
+
 impl FileJob {
+    /// Whether its object's bytes are not the file's, or may not be.
+    const fn is_encoded(&self) -> bool {
+        !self.codec.is_plain() || self.known.is_some()
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    pub(super) fn state(&self) -> &std::path::Path {
+        &self.shared.settings.state
+    }
+
     pub(super) fn bucket(&self) -> &Bucket {
         &self.shared.bucket
     }
@@ -321,10 +398,16 @@ impl FileJob {
 
     async fn send(self: &Arc<Self>, way: Way, progress: &Arc<FileProgress>) -> Result<Sent, FileError> {
         let mut way = Some(way);
+        let mut held = None;
         loop {
             let algorithm = self.bucket().algorithm();
             let result = match way.take() {
                 Some(Way::Small(slot)) => self.put_small(slot, progress).await,
+                Some(Way::Encoded(permit)) => {
+                    held = Some(permit);
+                    self.put_encoded(progress).await
+                }
+                None if held.is_some() => self.put_encoded(progress).await,
                 Some(Way::Large(permit)) => {
                     let _held = permit;
                     self.put_large(progress).await
@@ -353,21 +436,24 @@ impl FileJob {
             return;
         }
         let seconds = took.as_secs_f64();
+        let coded = sent.coding.as_ref().map_or_else(String::new, |coding| {
+            format!(", {} as {coding}", ByteSize(sent.size).display().si())
+        });
         tracing::info!(
             key,
             bytes = size,
             seconds = format!("{seconds:.2}"),
             rate = super::rate(sent.bytes, seconds),
-            "[SENT] {path} ({})",
+            "[SENT] {path} ({}{coded})",
             ByteSize(size).display().si()
         );
     }
 
-    fn stored(&self, sent: &Sent) -> StoredFile {
+    pub(super) fn stored(&self, sent: &Sent) -> StoredFile {
         StoredFile {
             path: self.file.rel.clone(),
             key: self.key.to_string(),
-            size: self.file.stamp.size,
+            size: sent.size,
             mtime: DateTime::<Utc>::from(self.file.stamp.mtime),
             mode: self.file.stamp.mode,
             checksum: sent.crc64.clone(),
@@ -377,6 +463,7 @@ impl FileJob {
             version_id: sent.same.version.clone(),
             parts: sent.parts,
             retries: self.retried(),
+            coding: sent.coding.clone(),
         }
     }
 }
