@@ -38,6 +38,7 @@
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
+//! | [`check`] | what is wrong with this machine, the way, the rights and the bucket; pure |
 //! | [`drill`] | a throwaway database server |
 //! | [`policy`] | what each role may do at AWS, for this configuration; pure |
 //! | [`plan`] | what happens to each set, and why; pure |
@@ -63,6 +64,7 @@ pub mod adopt;
 pub mod bucket;
 pub mod calendar;
 pub mod catalog;
+pub mod check;
 pub mod checksum;
 pub mod cli;
 pub mod commands;

@@ -67,6 +67,7 @@ impl Bucket {
             settings: settings.clone(),
             layout: Layout::new(&settings.prefix),
             checksum: AtomicU8::new(0),
+            shared,
         };
         if network.require_private {
             bucket.admit_literal(network).await?;

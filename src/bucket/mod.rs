@@ -8,9 +8,11 @@ mod attempt;
 mod body;
 mod client;
 mod error;
+mod identity;
 mod key;
 mod multipart;
 mod object;
+mod posture;
 mod private;
 mod road;
 
@@ -18,11 +20,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use body::{PartBody, StreamFeed, stream};
 pub use error::{BucketError, ErrorKind};
+pub use identity::CredentialsInUse;
 pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
 pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
 pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
+pub use posture::{Answer, Encryption, LifecycleRule, ObjectLock, Posture, Versioning};
 pub use private::PrivateOnly;
-pub use road::Destination;
+pub use road::{Destination, RoundTrip};
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::config::{self, ChecksumChoice};
@@ -45,6 +49,8 @@ pub struct Bucket {
     layout: Layout,
     /// Under `auto`, what the endpoint turned out to take.
     checksum: AtomicU8,
+    /// What the client was made from: credentials, region, connections.
+    shared: aws_config::SdkConfig,
 }
 
 impl Bucket {

@@ -52,6 +52,7 @@ Examples:
   dbbackup restore --latest mysql/shop    bring the newest one back
   dbbackup status                         whether every app has a good backup that is young enough
   dbbackup drill mysql/shop               load the newest one into a throwaway server
+  dbbackup check                          whether machine, network, rights and bucket are as they should be
 
 Exit codes:
   0  everything asked for is done and proven
@@ -157,6 +158,8 @@ pub enum Command {
     Drill(DrillArgs),
     /// Give objects that another program stored a manifest, after reading each once
     Adopt(AdoptArgs),
+    /// Check this machine, the way to the bucket, the rights and the bucket itself
+    Check(CheckArgs),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  dbbackup config check --config ./config.toml")]
     Config(ConfigCommand),
@@ -341,6 +344,29 @@ pub struct AdoptArgs {
     /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
+}
+
+/// How it is checked, and told.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup check                           everything, as a table with what to do
+  dbbackup check --as-cron                 the same with cron's bare environment
+  dbbackup check --report > report.md      findings, open and closed, with their dates")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct CheckArgs {
+    /// Also measure the rate of an upload and a download (32 MiB each; nothing of it stays)
+    #[arg(long)]
+    pub speed: bool,
+    /// Run it with the environment that cron gives: HOME, LOGNAME, PATH and SHELL
+    #[arg(long)]
+    pub as_cron: bool,
+    /// Print the report of preventive maintenance instead of the table
+    #[arg(long, conflicts_with = "json")]
+    pub report: bool,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What is done with the configuration.

@@ -8,7 +8,9 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::backup::{Request, Run};
 use super::setup::Failure;
 use super::signals::Signals;
-use super::{adopt, completions, config_check, drill, list, man, policy, restore, show, status, verify};
+use super::{
+    adopt, check, completions, config_check, drill, list, man, policy, restore, show, status, verify,
+};
 use crate::bucket::Overwrite;
 use crate::calendar::{self, Day};
 use crate::cli::{
@@ -48,6 +50,7 @@ struct Terminal {
 
 impl Terminal {
     async fn dispatch(&self, cli: Cli) -> Result<ExitCode, Failure> {
+        let global = cli.global.clone();
         let path = cli.global.config;
         let load = |host: Option<&str>| Config::load(path.as_deref(), host).map_err(Failure::usage);
         match cli.command {
@@ -79,6 +82,12 @@ impl Terminal {
                     adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet)
                         .await;
                 interruptible(adopted, &signals)
+            }
+            Some(Command::Check(args)) if args.as_cron => check::as_cron(&args, &global),
+            Some(Command::Check(args)) => {
+                let config = load(None)?;
+                let _log = self.terminal_log();
+                Box::pin(check::check(&config, &args)).await
             }
             Some(Command::Config(ConfigCommand::Check)) => {
                 let config = load(None)?;

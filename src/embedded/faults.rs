@@ -48,6 +48,18 @@ pub enum Fault {
         /// S3's error code.
         code: &'static str,
     },
+    /// This status and this body instead of the operation: what a bucket's set-up is said to be.
+    Say {
+        /// HTTP status.
+        status: u16,
+        /// XML.
+        body: String,
+    },
+    /// The reply's `Date` is this many seconds away from now, as where a clock is wrong.
+    DateOff {
+        /// Seconds; negative is the past.
+        seconds: i64,
+    },
     /// Status 200 with this error code in the body, as S3 may answer a completion; nothing is done.
     ErrorInside200 {
         /// S3's error code.

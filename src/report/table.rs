@@ -8,6 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{RunReport, SetReport};
 use crate::catalog::Entry;
+use crate::check::{Line, Outcome};
 use crate::formats::Judgement;
 use crate::model::Severity;
 use crate::status::{self, App};
@@ -119,6 +120,34 @@ pub fn status_table(apps: &[App], now: DateTime<Utc>) -> String {
         ]);
     }
     table.to_string()
+}
+
+/// The table of `check`, and below it what to do about each line that is not `ok`.
+#[must_use]
+pub fn check_text(lines: &[Line]) -> String {
+    let mut table = plain(&["Area", "Check", "Result", "Seen"]);
+    let mut advice = String::new();
+    for line in lines {
+        let permission = match &line.outcome {
+            Outcome::Unknown { missing_permission: Some(permission) } => format!("needs {permission}"),
+            Outcome::Unknown { missing_permission: None } | Outcome::Ok | Outcome::Warn | Outcome::Fail => {
+                line.seen.clone()
+            }
+        };
+        table.add_row([
+            Cell::new(line.area.as_str()),
+            Cell::new(&line.what),
+            Cell::new(line.outcome.word()),
+            Cell::new(permission),
+        ]);
+        if !line.advice.is_empty() {
+            let (word, area) = (line.outcome.word(), line.area.as_str());
+            let _infallible = writeln!(advice, "  {word} {area} {}: {}", line.what, line.advice);
+        }
+    }
+    let [ok, warn, fail, unknown] = crate::check::bucket::tally(lines);
+    let advice = if advice.is_empty() { advice } else { format!("\nWhat to do:\n{advice}") };
+    format!("{table}\n{advice}\n{ok} ok, {warn} warn, {fail} FAIL, {unknown} unknown\n")
 }
 
 fn verdict(inspection: Option<&Judgement>) -> &'static str {
