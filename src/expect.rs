@@ -85,7 +85,7 @@ pub struct Outcome<'r> {
     pub app: &'r str,
     /// The date in its name.
     pub date: BackupDate,
-    /// Whether it is in the bucket now.
+    /// Whether it is in the bucket now, as a backup to count on.
     pub stored: bool,
     /// Why not.
     pub why: &'r str,
@@ -122,7 +122,7 @@ pub fn missing(
             let subject = if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") };
             let (what, advice) = match of_day.next() {
                 Some(outcome) => (
-                    format!("its backup of {date} is on this host and was not stored: {}", outcome.why),
+                    format!("its backup of {date} is on this host and was not stored as a good one: {}", outcome.why),
                     "the database's job did its part; mend what is named, and run dbbackup again".to_owned(),
                 ),
                 None => (
@@ -172,7 +172,10 @@ mod tests {
             texts,
             [
                 ("mysql/blog", "the source never produced its backup of 2025-08-18 (expected daily)"),
-                ("mysql/shop", "its backup of 2025-08-18 is on this host and was not stored: the line broke"),
+                (
+                    "mysql/shop",
+                    "its backup of 2025-08-18 is on this host and was not stored as a good one: the line broke"
+                ),
             ]
         );
     }

@@ -38,7 +38,9 @@
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
+//! | [`policy`] | the IAM policy of a role; pure |
 //! | [`drill`] | a throwaway database server |
+//! | [`inspect`] | is a set whole: what is known before a byte leaves |
 //! | [`policy`] | what each role may do at AWS, for this configuration; pure |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
@@ -46,14 +48,14 @@
 //! | [`retry`] | attempts and pauses |
 //! | [`bucket`] | the AWS SDK, and nobody else does |
 //! | [`manifest`] | the record of one stored set |
-//! | [`inspect`] | is a set whole: what is known before a byte leaves |
 //! | [`formats`] | cheap proof that a backup is whole, one file format a file |
 //! | [`engines`] | which files are a backup set, one engine a file |
 //! | [`config`] | TOML to a checked [`config::Config`] |
+//! | [`network`] | which addresses are private; pure |
 //! | [`source`] | this machine's files, through one handle |
 //! | [`network`] | which addresses are private; pure |
 //! | [`lock`], [`log`], [`ui`] | one run at a time; what is written down; what is shown |
-//! | [`calendar`], [`checksum`], [`model`] | dates and categories, S3's checksums, the words as types |
+//! | [`calendar`], [`checksum`], [`model`], `causes` | dates and categories, S3's checksums, the words as types, errors as people read them |
 //! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
 //!
 //! A new engine is one file in `engines`; a new verb is one file in `commands` and one arm in its
@@ -63,6 +65,7 @@ pub mod adopt;
 pub mod bucket;
 pub mod calendar;
 pub mod catalog;
+mod causes;
 pub mod checksum;
 pub mod cli;
 pub mod commands;

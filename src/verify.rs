@@ -31,6 +31,8 @@ pub enum Kind {
     Unfinished,
     /// The file on the disk is not what was stored.
     OtherOnDisk,
+    /// What is stored was cut short before it was sent; every byte of it may be there.
+    CutShort,
 }
 
 /// One thing that is wrong, and what to do.
@@ -66,6 +68,20 @@ impl Fault {
 /// What to do about an object that is lost or damaged.
 pub const LOST: &str = "bring it back from a version of the bucket or a replica; while the source still has \
      the file, move what is left of the object aside and run the backup of its day again";
+
+/// A set that inspection found incomplete: the bucket has what was sent, and that is no backup.
+#[must_use]
+pub fn cut_short(manifest: &Manifest) -> Option<Fault> {
+    manifest.is_cut_short().then(|| {
+        let how = manifest.inspection.as_ref().map(|inspection| inspection.verdict.to_string());
+        Fault::warning(
+            Kind::CutShort,
+            &manifest.id.key(),
+            format!("it was stored although it is no whole backup: {}", how.unwrap_or_default()),
+            "count on another one; no command takes it for a good backup",
+        )
+    })
+}
 
 /// What S3 says of one object, against its manifest. `None` where both agree on every byte.
 #[must_use]

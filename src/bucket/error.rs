@@ -149,7 +149,7 @@ where
 {
     let object = object.to_string();
     let (kind, detail) = match error {
-        SdkError::ConstructionFailure(_) => (construction_kind(error), chain(error)),
+        SdkError::ConstructionFailure(_) => (construction_kind(error), crate::causes::told(error)),
         SdkError::DispatchFailure(failure) => {
             if let Some(refused) = find::<NotPrivate>(error) {
                 return BucketError {
@@ -159,7 +159,7 @@ where
                     detail: refused.to_string(),
                 };
             }
-            let text = chain(error);
+            let text = crate::causes::told(error);
             // Credentials are fetched inside the dispatch; a missing one is no network trouble.
             let missing = text.contains("credentials");
             let kind =
@@ -172,13 +172,17 @@ where
             let message = service.err().message().unwrap_or_default();
             (service_kind(code, status), service_detail(code, message, status))
         }
-        _ => (ErrorKind::Unreachable, chain(error)),
+        _ => (ErrorKind::Unreachable, crate::causes::told(error)),
     };
     BucketError { verb, object, kind, detail }
 }
 
 fn construction_kind<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> ErrorKind {
-    if chain(error).contains("credentials") { ErrorKind::Credentials } else { ErrorKind::Rejected }
+    if crate::causes::told(error).contains("credentials") {
+        ErrorKind::Credentials
+    } else {
+        ErrorKind::Rejected
+    }
 }
 
 /// S3 error codes: S3 API reference, "List of error codes".
@@ -237,20 +241,6 @@ fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e 
         next = error.source();
     }
     None
-}
-
-/// An error and its causes on one line, without repeats.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if !parts.iter().any(|seen| seen.contains(&text)) {
-            parts.push(text);
-        }
-        next = error.source();
-    }
-    parts.join(": ")
 }
 
 #[cfg(test)]

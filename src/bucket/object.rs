@@ -88,7 +88,7 @@ impl ObjectBody {
             verb: "read object",
             object: self.key.clone(),
             kind: ErrorKind::Unreachable,
-            detail: super::error::chain(&error),
+            detail: crate::causes::told(&error),
         })
     }
 }

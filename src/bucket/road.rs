@@ -45,7 +45,7 @@ impl Bucket {
             Some(Destination { tls: url.scheme() == "https", host: host.to_owned(), port })
         });
         found.ok_or_else(|| {
-            let why = sent.err().map_or_else(String::new, |error| super::error::chain(&error));
+            let why = sent.err().map_or_else(String::new, |error| crate::causes::told(&error));
             anyhow::anyhow!("find the host of bucket {}: {why}", self.name())
         })
     }

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::formats::{self, Format, Judgement, compressed};
 use crate::model::{BackupDate, Engine, ExitCode, Selector, SetId, Severity, Verdict};
 use crate::transfer::{AdoptedSet, Downloader, Pool, RemoteFile};
-use crate::{report, ui};
+use crate::{causes, report, ui};
 
 /// Adopts what can be, names what cannot, and ends with 1 where there was any such.
 pub(super) async fn adopt(
@@ -81,7 +81,7 @@ pub(super) async fn adopt(
                         }
                     }
                     Err(error) => {
-                        tracing::error!("[NOT ADOPTED] {id}: {error:#}");
+                        tracing::error!("[NOT ADOPTED] {id}: {}", causes::told(error.as_ref()));
                         failed = true;
                     }
                 }
@@ -154,8 +154,8 @@ async fn read(
         let adopted = downloader.adopt(id, date, key, &mut decoding).await?;
         return Ok((adopted, decoding.0.finish()));
     }
-    let remote = RemoteFile::open(downloader, key.clone()).await?;
     let adopted = downloader.adopt(id, date, key, &mut std::io::sink()).await?;
+    let remote = RemoteFile::of(downloader, adopted.file())?;
     let judgement = tokio::task::spawn_blocking(move || formats::inspect(&name, &remote)).await??;
     Ok((adopted, judgement))
 }

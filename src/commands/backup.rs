@@ -12,13 +12,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::deliver::Delivery;
+use super::expected;
 use super::inspecting::Inspector;
 use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report};
 use crate::bucket::{BucketError, Overwrite};
 use crate::config::{Config, Source};
-use crate::engines::{self, BackupSet, Passed, SourceError, Why};
-use crate::expect::{self, Outcome};
+use crate::engines::{self, BackupSet, Passed, SourceError};
 use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
 use crate::plan::{self, Action, SkipReason, Step};
 use crate::report::{self, RunReport, SetReport, Status};
@@ -27,8 +27,6 @@ use crate::ui;
 
 /// Sets under way at once; their files share one pool.
 const SETS_AT_ONCE: usize = 16;
-/// With `app = "*"`, an app that had a backup within so many days before the run is expected.
-const EXPECT_DAYS: u64 = 30;
 /// After an interruption, what is under way may take this long to end, and the record of the run as
 /// long again: together less than the 10 s that operators and systemd are promised.
 const GRACE: Duration = Duration::from_secs(4);
@@ -54,6 +52,7 @@ struct Found {
     sets: Vec<BackupSet>,
     passed: Vec<Passed>,
     findings: Vec<Finding>,
+    apps: BTreeSet<(Engine, RelPath)>,
 }
 
 /// A run: what it knows from its start on.
@@ -107,13 +106,14 @@ impl<'c> Run<'c> {
         for passed in &found.passed {
             log_passed(passed);
         }
-        let known_apps = self.apps(&found);
+        let known_apps = found.apps.clone();
         let site = Site::new(self.config).await?;
         let (steps, findings) = self.unless_cancelled(self.prepare(&site, found)).await??;
         let (sets, errors) = self.carry_out(&site, steps).await;
         let mut findings = findings;
         if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
-            findings.extend(self.missing(&site, &sets, known_apps).await);
+            let asked = (self.request.target, self.request.dates);
+            findings.extend(expected::missing(self.config, &site, asked, &sets, known_apps).await);
         }
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
@@ -133,66 +133,6 @@ impl<'c> Run<'c> {
         site.reach().await?;
         self.allow_replace(site).await?;
         Ok(self.plan(site, found).await)
-    }
-
-    /// The apps that the source knows: those of the sets found, and those with backups of other days.
-    fn apps(&self, found: &Found) -> BTreeSet<(Engine, RelPath)> {
-        let mut apps: BTreeSet<_> = found.sets.iter().map(|set| (set.engine, set.app.clone())).collect();
-        for passed in found.passed.iter().filter(|passed| matches!(passed.why, Why::OtherDate(_))) {
-            let app = self.config.sources.iter().find_map(|(engine, source)| {
-                let dir = passed.path.parent()?;
-                let rel = std::fs::canonicalize(&source.dir)
-                    .ok()
-                    .and_then(|real| dir.strip_prefix(real).ok())
-                    .or_else(|| dir.strip_prefix(&source.dir).ok())?;
-                Some((*engine, rel.to_str()?.parse().ok()?))
-            });
-            apps.extend(app);
-        }
-        apps
-    }
-
-    /// What `[[expect]]` demands of the days of this run and is not in the bucket after it.
-    async fn missing(
-        &self,
-        site: &Site,
-        sets: &[SetReport],
-        mut apps: BTreeSet<(Engine, RelPath)>,
-    ) -> Vec<Finding> {
-        let days = self.request.dates;
-        let first = days.first().day();
-        let recent = first.checked_sub_days(chrono::Days::new(EXPECT_DAYS)).unwrap_or(first);
-        let mut stored = BTreeSet::new();
-        match site.catalog.load("").await {
-            Ok(loaded) => {
-                for entry in loaded.entries.values() {
-                    let (id, date) = (&entry.manifest.id, entry.manifest.date);
-                    if date.day() >= recent {
-                        apps.insert((id.engine, id.app.clone()));
-                    }
-                    if entry.is_good() {
-                        stored.insert((id.engine, id.app.clone(), date));
-                    }
-                }
-            }
-            // A write-only identity knows what this run stored, and the apps on the disk.
-            Err(error) => tracing::debug!("the catalog cannot be read for [[expect]]: {error}"),
-        }
-        let named = self.config.expect.iter().filter_map(|expect| Some((expect.engine, expect.app.clone()?)));
-        apps.extend(named);
-        let asked: Vec<Engine> = self.request.target.engines().collect();
-        apps.retain(|(engine, _)| asked.contains(engine));
-        let outcomes: Vec<Outcome<'_>> = sets
-            .iter()
-            .map(|set| Outcome {
-                engine: set.engine,
-                app: &set.app,
-                date: set.date,
-                stored: matches!(set.status, Status::Sent | Status::Skipped),
-                why: &set.why,
-            })
-            .collect();
-        expect::missing(&self.config.expect, &apps, &outcomes, &stored, days)
     }
 
     async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
@@ -229,6 +169,7 @@ impl<'c> Run<'c> {
                 found.sets.extend(discovery.sets);
                 found.findings.extend(discovery.passed.iter().filter_map(Passed::finding));
                 found.passed.extend(discovery.passed);
+                found.apps.extend(discovery.apps.into_iter().map(|app| (engine, app)));
             }
             Err(SourceError::Missing(path)) if !self.request.target.names(engine) => {
                 tracing::info!("[SKIP] {} directory missing: {}", engine.title(), path.display());

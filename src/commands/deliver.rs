@@ -14,7 +14,7 @@ use crate::catalog::{CommitError, Stamp};
 use crate::config::Source;
 use crate::engines::BackupSet;
 use crate::inspect;
-use crate::model::{SetKind, Verdict};
+use crate::model::{SetKind, Severity, Verdict};
 use crate::plan::{Action, ShipReason, Step};
 use crate::report::{SetReport, Status};
 use crate::transfer::{ConfirmedSet, FileError, Order, ShipError, Uploader, Watch};
@@ -105,7 +105,8 @@ impl Delivery {
                     seconds = format!("{:.2}", report.seconds),
                     rate = crate::transfer::rate(confirmed.sent_bytes(), report.seconds),
                     proof = %manifest.proof(),
-                    "[SUCCESS] {} is stored",
+                    "[{}] {} is stored",
+                    if report.is_cut_short() { "CUT SHORT" } else { "SUCCESS" },
                     report.key
                 );
                 (report, None)
@@ -199,6 +200,9 @@ fn log_inspection(report: &SetReport) {
         Verdict::Whole { how } => tracing::debug!("{} is whole: {how}", report.key),
     }
     for note in &inspection.notes {
-        tracing::warn!("{}: {}", report.key, note.text);
+        match note.severity {
+            Severity::Warning => tracing::warn!("{}: {}", report.key, note.text),
+            Severity::Error => tracing::error!("{}: {}", report.key, note.text),
+        }
     }
 }

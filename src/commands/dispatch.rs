@@ -11,6 +11,7 @@ use super::signals::Signals;
 use super::{adopt, completions, config_check, drill, list, man, policy, restore, show, status, verify};
 use crate::bucket::Overwrite;
 use crate::calendar::{self, Day};
+use crate::causes;
 use crate::cli::{
     BackupArgs, Cli, Command, ConfigCommand, DemoArgs, DrillArgs, ListArgs, RestoreArgs, StatusArgs,
     VerifyArgs,
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::lock::{Lock, LockError};
 use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, Verbosity};
 use crate::model::{ExitCode, Severity};
-use crate::report::{self, RunReport};
+use crate::report::{self, RunReport, Status};
 use crate::restore::Existing;
 use crate::ui;
 
@@ -33,7 +34,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match Box::pin(terminal.dispatch(cli)).await {
         Ok(code) => code,
         Err(failure) => {
-            ui::notice(&format!("error: {:#}", failure.error));
+            ui::notice(&format!("error: {}", causes::told(failure.error.as_ref())));
             failure.code
         }
     }
@@ -142,7 +143,7 @@ impl Terminal {
         let code = match &ended {
             Ok(report) => Self::tell_run(report, args.json, &signals)?,
             Err(failure) => {
-                tracing::error!("{:#}", failure.error);
+                tracing::error!("{}", causes::told(failure.error.as_ref()));
                 signals.exit_code().unwrap_or(failure.code)
             }
         };
@@ -332,8 +333,26 @@ fn sweep_logs(config: &Config, log: &LogGuard) {
     }
 }
 
-/// The script's last words, which people and programs look for.
+/// The script's last words, which people and programs look for; before them, what they would hide.
 fn last_line(report: Option<&RunReport>) {
+    if let Some(report) = report {
+        let cut_short =
+            report.sets.iter().filter(|set| set.status == Status::Sent && set.is_cut_short()).count();
+        let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let amiss: Vec<String> = [
+            (report.refused, "refused"),
+            (report.failed, "failed"),
+            (cut_short, "sent although cut short"),
+            (errors, "findings"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+        if !amiss.is_empty() {
+            tracing::error!("not all is well: {}; see above", amiss.join(", "));
+        }
+    }
     match report.map_or(0, |report| report.sent) {
         0 => tracing::warn!("No backups were uploaded to S3."),
         sent => tracing::info!("{sent} backups uploaded to S3."),

@@ -18,7 +18,7 @@ use crate::inspect::{self, Checked};
 use crate::manifest::Manifest;
 use crate::model::{Engine, ExitCode, Proof, Selector, SetKind, Severity, Verdict};
 use crate::transfer::{Downloader, Pool, Wanted};
-use crate::ui;
+use crate::{causes, ui};
 
 /// Restores the newest good set of each app, or some by chance, and proves each.
 pub(super) async fn drill(
@@ -65,7 +65,7 @@ pub(super) async fn drill(
         match drilled {
             Ok(in_time) => failed |= !in_time,
             Err(error) => {
-                tracing::error!("[DRILL FAILED] {}: {error:#}", entry.manifest.id);
+                tracing::error!("[DRILL FAILED] {}: {}", entry.manifest.id, causes::told(error.as_ref()));
                 failed = true;
             }
         }

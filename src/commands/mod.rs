@@ -12,6 +12,7 @@ mod deliver;
 mod demo;
 mod dispatch;
 mod drill;
+mod expected;
 mod inspecting;
 mod list;
 mod man;

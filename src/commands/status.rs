@@ -34,7 +34,8 @@ pub(super) async fn status(config: &Config, form: Form) -> Result<ExitCode, Fail
         Ok(seen) => seen,
         // A monitor takes the line and the code; both must say that nothing is known.
         Err(failure) if matches!(form, Form::Nagios) => {
-            let line = format!("DBBACKUP CRITICAL - {:#}", failure.error).replace(['|', '\n'], " ");
+            let line = format!("DBBACKUP CRITICAL - {}", crate::causes::told(failure.error.as_ref()))
+                .replace(['|', '\n'], " ");
             ui::result(&line).map_err(anyhow::Error::from)?;
             return Ok(ExitCode::Usage);
         }

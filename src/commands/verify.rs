@@ -173,9 +173,10 @@ impl Checker {
             let (id, found) =
                 done.map_err(|error| anyhow::anyhow!("internal: a set's task ended: {error}"))?;
             let found = found?;
-            good += usize::from(found.faults.is_empty());
+            let cut_short = found.cut_short;
+            good += usize::from(found.faults.is_empty() && cut_short.is_none());
             recorded += usize::from(found.recorded);
-            by_set.insert(id, found.faults);
+            by_set.insert(id, found.faults.into_iter().chain(cut_short));
         }
         faults.extend(by_set.into_values().flatten());
         Ok((good, recorded))
@@ -209,7 +210,7 @@ impl Checker {
         // That S3 still has what it confirmed is no news, and a record of it each night would fill the bucket.
         let news = self.reread || entry.proof() < kind;
         let recorded = proven && news && self.record(manifest, kind, begun.elapsed().as_secs_f64()).await;
-        Ok(Found { faults, recorded })
+        Ok(Found { faults, cut_short: verify::cut_short(manifest), recorded })
     }
 
     /// The manifest's own bytes against the checksum that S3 keeps of them.
@@ -265,6 +266,8 @@ impl Checker {
 
 struct Found {
     faults: Vec<Fault>,
+    /// Not of what lies in the bucket, but of what it was from the start.
+    cut_short: Option<Fault>,
     recorded: bool,
 }
 
@@ -333,6 +336,7 @@ fn text(document: &Document) -> String {
             Kind::Foreign => "foreign",
             Kind::Unfinished => "unfinished",
             Kind::OtherOnDisk => "OTHER ON DISK",
+            Kind::CutShort => "CUT SHORT",
         };
         let _infallible =
             writeln!(text, "{word}  {}\n    {}; {}", finding.subject, finding.what, finding.advice);

@@ -1,5 +1,6 @@
 //! The search of engines whose set is one file, or one folder that a dump program made, at any depth.
 
+use std::fs;
 use std::path::Path;
 
 use super::folder;
@@ -30,10 +31,19 @@ pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> b
                         Judged::Set(date, notes) => folder::take(&mut search, path, rel, (date, notes)),
                         Judged::Pass(why) => search.pass(path, why),
                     }
+                    search.app(rel.parent().unwrap_or(Path::new("")));
                     return Next::Pass;
                 }
+                if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+                    search.app(rel);
+                }
             }
-            Kind::File => file(&mut search, path, rel),
+            Kind::File => {
+                // The source itself is an app only where backups lie in it.
+                let dir = rel.parent().filter(|dir| !dir.as_os_str().is_empty());
+                dir.into_iter().for_each(|dir| search.app(dir));
+                file(&mut search, path, rel);
+            }
             Kind::Symlink => {
                 let why = search.judge_link(path, rel);
                 search.pass(path, why);
@@ -56,7 +66,12 @@ pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> b
 fn file(search: &mut Search<'_>, path: &Path, rel: &Path) {
     let (date, notes) = match search.judge(rel) {
         Judged::Set(date, notes) => (date, notes),
-        Judged::Pass(why) => return search.pass(path, why),
+        Judged::Pass(why) => {
+            if matches!(why, Why::OtherDate(_)) {
+                search.app(rel.parent().unwrap_or(Path::new("")));
+            }
+            return search.pass(path, why);
+        }
     };
     let place = match place(rel) {
         Ok(place) => place,

@@ -15,6 +15,7 @@ mod search;
 mod tests;
 mod why;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -77,6 +78,9 @@ pub struct Discovery {
     pub sets: Vec<BackupSet>,
     /// Everything passed over, with the reason, in the order of the walk.
     pub passed: Vec<Passed>,
+    /// Every app directory, with or without a set of those days: of Oracle, those directly below the
+    /// source; of the others, those that hold files, and those that hold nothing at all.
+    pub apps: BTreeSet<RelPath>,
 }
 
 /// Why a source as a whole could not be searched.

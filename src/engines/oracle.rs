@@ -37,6 +37,9 @@ pub(super) fn discover(mut search: Search<'_>) -> Discovery {
                 if matches!(search.judge(rel), Judged::Set(..)) {
                     search.pass(path, wrong_level(depth));
                 }
+                if depth == LEVEL - 1 && last_name(rel) != "lost+found" {
+                    search.app(rel);
+                }
                 // One level more than needed, so that a folder which lies too deep is told.
                 return if depth < LEVEL { Next::Enter } else { Next::Pass };
             }

@@ -68,8 +68,14 @@ impl Search<'_> {
         self.source.exclude.matched(rel).is_none().then(|| rel.to_owned())
     }
 
+    /// Notes an app directory. One whose name cannot be an app's holds no set either, and is told when it does.
+    pub(super) fn app(&mut self, rel: &Path) {
+        self.found.apps.extend(rel_path(rel).ok());
+    }
+
     /// Takes a set whose files are known.
     pub(super) fn take(&mut self, set: BackupSet) {
+        self.found.apps.insert(set.app.clone());
         self.found.sets.push(set);
     }
 

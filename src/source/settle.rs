@@ -84,7 +84,8 @@ pub fn marker(path: &Path) -> Option<&'static str> {
 }
 
 /// Why a file last modified at `modified` has not rested long enough at `now`.
-fn too_young(modified: SystemTime, settle_time: Duration, now: SystemTime) -> Option<String> {
+#[must_use]
+pub fn too_young(modified: SystemTime, settle_time: Duration, now: SystemTime) -> Option<String> {
     match now.duration_since(modified) {
         Ok(age) if age < settle_time => Some(format!(
             "it was modified {} s ago, within the settle time of {} s",

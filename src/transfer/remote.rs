@@ -9,8 +9,9 @@ use std::sync::atomic::AtomicU32;
 use tokio::runtime::Handle;
 
 use super::Downloader;
-use crate::bucket::{BucketError, ErrorKind, ObjectKey};
+use crate::bucket::{BucketError, KeyError, ObjectKey};
 use crate::formats::ReadAt;
+use crate::manifest::StoredFile;
 
 /// Bytes that one request fetches: an inspection looks at neighbouring places.
 const WINDOW: usize = 256 << 10;
@@ -42,28 +43,17 @@ impl Window {
 }
 
 impl RemoteFile {
-    /// The object at `key` as it is now. Belongs into the runtime.
+    /// The object that was adopted, and no later one under its key. Belongs into the runtime.
     ///
     /// # Errors
-    /// Where it cannot be looked at or is gone.
-    pub async fn open(downloader: &Downloader, key: ObjectKey) -> Result<Self, BucketError> {
-        let head = || downloader.bucket.head(&key);
-        let what = format!("look at {key}");
-        let info = downloader.policy.run(&what, &AtomicU32::new(0), head).await?;
-        let Some(info) = info else {
-            return Err(BucketError {
-                verb: "look at object",
-                object: key.to_string(),
-                kind: ErrorKind::NotFound,
-                detail: "it was listed, and is gone".to_owned(),
-            });
-        };
+    /// Where its key is none, which cannot be for an object that was read.
+    pub fn of(downloader: &Downloader, file: &StoredFile) -> Result<Self, KeyError> {
         Ok(Self {
             downloader: downloader.clone(),
-            key,
-            size: info.size,
-            etag: info.etag,
-            version: info.version,
+            key: ObjectKey::new(file.key.clone())?,
+            size: file.size,
+            etag: file.etag.clone(),
+            version: file.version_id.clone(),
             runtime: Handle::current(),
             window: Mutex::default(),
         })
