@@ -61,6 +61,21 @@ struct Outgoing {
     attempt: Attempt,
 }
 
+impl StreamBody {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<std::io::Result<Bytes>>> {
+        match self.chunks.poll_recv(context) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                self.left = self.left.saturating_sub(chunk.len() as u64);
+                Poll::Ready(Some(Ok(chunk)))
+            }
+            Poll::Ready(None) if self.left > 0 => {
+                Poll::Ready(Some(Err(std::io::Error::other("the file could not be read to the part's end"))))
+            }
+            other => other,
+        }
+    }
+}
+
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = std::io::Error;
@@ -69,59 +84,22 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let frame = match &mut self.body {
+        let piece = match &mut self.body {
             PartBody::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            PartBody::Bytes(bytes) => {
-                let piece = bytes.split_to(PIECE.min(bytes.len()));
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
-            PartBody::Stream(stream) => Pin::new(stream).poll_frame(context),
+            PartBody::Bytes(bytes) => Poll::Ready(Some(Ok(bytes.split_to(PIECE.min(bytes.len()))))),
+            PartBody::Stream(stream) => stream.poll_chunk(context),
         };
-        if frame.is_ready() {
+        if piece.is_ready() {
             self.attempt.moved();
         }
-        frame
+        piece.map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.body {
-            PartBody::Bytes(bytes) => bytes.is_empty(),
-            PartBody::Stream(stream) => stream.is_end_stream(),
-        }
+        self.body.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.body.len())
-    }
-}
-
-impl Body for StreamBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        match self.chunks.poll_recv(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(chunk))) => {
-                self.left = self.left.saturating_sub(chunk.len() as u64);
-                Poll::Ready(Some(Ok(Frame::data(chunk))))
-            }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
-            Poll::Ready(None) if self.left == 0 => Poll::Ready(None),
-            Poll::Ready(None) => {
-                Poll::Ready(Some(Err(std::io::Error::other("the file could not be read to the part's end"))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
     }
 }

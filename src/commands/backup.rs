@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::deliver::Delivery;
 use super::expected;
 use super::inspecting::Inspector;
+use super::late::{Late, is_unfinished};
 use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report};
 use crate::bucket::{BucketError, Overwrite};
@@ -107,10 +108,24 @@ impl<'c> Run<'c> {
             log_passed(passed);
         }
         let known_apps = found.apps.clone();
+        let unfinished: Vec<Passed> = found.passed.iter().filter(|it| is_unfinished(it)).cloned().collect();
+        let known = found.sets.iter().map(|set| set.path.clone()).collect();
         let site = Site::new(self.config).await?;
-        let (steps, findings) = self.unless_cancelled(self.prepare(&site, found)).await??;
-        let (sets, errors) = self.carry_out(&site, steps).await;
-        let mut findings = findings;
+        let (steps, mut findings) = self.unless_cancelled(self.prepare(&site, found)).await??;
+        let (mut sets, mut errors) = self.carry_out(&site, steps).await;
+        if !unfinished.is_empty() {
+            let subjects: BTreeSet<String> = unfinished.iter().map(Passed::subject).collect();
+            // What becomes of them is known at the end only.
+            findings.retain(|finding| !subjects.contains(&finding.subject));
+            let cancel = &self.cancel;
+            let late = Late { config: self.config, target, dates, begun: self.clock, cancel };
+            let (came, left) = late.wait(unfinished, &known).await;
+            findings.extend(left);
+            let (steps, _) = self.plan(&site, Found { sets: came, ..Found::default() }).await;
+            let (more, more_errors) = self.carry_out(&site, steps).await;
+            sets.extend(more);
+            errors.extend(more_errors);
+        }
         if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
             let asked = (self.request.target, self.request.dates);
             findings.extend(expected::missing(self.config, &site, asked, &sets, known_apps).await);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use chrono::{Datelike as _, Days, NaiveDate, Weekday};
@@ -131,8 +132,12 @@ fn write(path: &Path, size: usize, day: NaiveDate) -> anyhow::Result<()> {
     let parent = path.parent().unwrap_or(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     fs::create_dir_all(parent).with_context(|| format!("make directory {}", parent.display()))?;
+    // RMAN's folders rest for a while before they are taken; these were made in the night, as it says.
+    let night = SystemTime::from(day.and_hms_opt(1, 0, 3).unwrap_or_default().and_utc());
     let file = |path: &Path, bytes: Vec<u8>| {
-        fs::write(path, bytes).with_context(|| format!("write {}", path.display()))
+        let written = fs::write(path, bytes)
+            .and_then(|()| fs::File::options().write(true).open(path)?.set_modified(night));
+        written.with_context(|| format!("write {}", path.display()))
     };
     if name.starts_with("rman_") {
         fs::create_dir_all(path).with_context(|| format!("make directory {}", path.display()))?;

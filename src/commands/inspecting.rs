@@ -145,7 +145,7 @@ impl Inspector {
     /// not finished in time is refused.
     pub(super) async fn wait(&self, mut step: Step, rules: &CategoryRules, overwrite: Overwrite) -> Step {
         let begun = Instant::now();
-        let pause = (self.settle_wait / 20).clamp(LOOK.0, LOOK.1);
+        let pause = pause(self.settle_wait);
         if let Action::Wait(why) = &step.action {
             tracing::info!("[WAIT] {}: still being written: {why}; the others go on", step.id);
         }
@@ -207,6 +207,11 @@ impl Inspector {
         }
         Some(judgement)
     }
+}
+
+/// How long to leave what is being written alone between two looks.
+pub(super) fn pause(settle_wait: Duration) -> Duration {
+    (settle_wait / 20).clamp(LOOK.0, LOOK.1)
 }
 
 fn refused(step: Step, why: String) -> Step {

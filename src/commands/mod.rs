@@ -14,6 +14,7 @@ mod dispatch;
 mod drill;
 mod expected;
 mod inspecting;
+mod late;
 mod list;
 mod man;
 mod policy;

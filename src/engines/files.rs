@@ -40,8 +40,9 @@ pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> b
             }
             Kind::File => {
                 // The source itself is an app only where backups lie in it.
-                let dir = rel.parent().filter(|dir| !dir.as_os_str().is_empty());
-                dir.into_iter().for_each(|dir| search.app(dir));
+                if let Some(dir) = rel.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+                    search.app(dir);
+                }
                 file(&mut search, path, rel);
             }
             Kind::Symlink => {

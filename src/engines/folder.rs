@@ -4,8 +4,7 @@
 
 use std::path::Path;
 
-use super::names::finished_name;
-use super::search::{Search, last_name, place, rel_path, source_file};
+use super::search::{Search, place, rel_path, source_file};
 use super::why::printable;
 use super::{BackupSet, Why};
 use crate::model::{BackupDate, SetKind};
@@ -62,8 +61,5 @@ fn file(set: &mut BackupSet, path: &Path, inner: &Path) -> Result<(), String> {
     let rel = rel_path(inner).map_err(|why| format!("cannot be an object key: {why}"))?;
     let file = source_file(path, rel).map_err(|error| format!("cannot be read: {error}"))?;
     set.files.push(file);
-    if finished_name(&last_name(inner)).is_some() {
-        return Err("has the name of a file that is still being written".to_owned());
-    }
     Ok(())
 }

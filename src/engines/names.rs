@@ -3,6 +3,7 @@
 use super::Why;
 use super::dates::Found;
 use crate::model::{BackupDate, DateRange};
+use crate::source::settle::finished_name;
 
 /// What an engine says of a name, its date aside.
 pub(super) enum NameKind {
@@ -80,20 +81,6 @@ impl NameRules<'_> {
             }),
         }
     }
-}
-
-/// Suffixes that copying and downloading tools put on a file until it is complete.
-const MARKERS: [&str; 4] = [".part", ".tmp", ".partial", ".filepart"];
-
-/// The name that something will have once it is complete, where its present name says that it is not:
-/// a marker at its end, or the `.NAME.XXXXXX` that rsync writes to.
-pub(super) fn finished_name(name: &str) -> Option<&str> {
-    if let Some(marker) = MARKERS.iter().find(|marker| ends_with(name, marker)) {
-        return name.get(..name.len() - marker.len()).filter(|rest| !rest.is_empty());
-    }
-    let (stem, suffix) = name.strip_prefix('.')?.rsplit_once('.')?;
-    let rsync = suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (rsync && stem.contains('.')).then_some(stem)
 }
 
 /// Whether a name is that of something which lies beside backups: checksums, signatures, logs.

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use super::lease::{self, Lease};
 
-/// Endings by which copying programs mark what is not complete (rsync and scp wrappers, browsers,
-/// `WinSCP`, rclone, this program).
+/// Endings by which copying programs mark what is not complete (scp wrappers, browsers, `WinSCP`, rclone,
+/// this program).
 const MARKERS: [&str; 6] = [".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload"];
 
 /// The answer, with its reason.
@@ -41,8 +41,9 @@ pub enum Settle {
 /// # Errors
 /// What opening or looking at the file gave. Symbolic links are not followed.
 pub fn check(path: &Path, settle_time: Duration, now: SystemTime) -> io::Result<Settle> {
-    if let Some(marker) = marker(path) {
-        return Ok(being_written(format!("its name ends with `{marker}`")));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if finished_name(&name).is_some() {
+        return Ok(being_written("its name is that of a file which is still being written".to_owned()));
     }
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
@@ -76,11 +77,20 @@ fn being_written(why: String) -> Settle {
     Settle::BeingWritten { why }
 }
 
-/// The ending that marks the file as incomplete.
+/// The name that something will have once it is complete, where its present name says that it is not:
+/// a marker at its end, or the `.NAME.XXXXXX` that rsync writes to.
 #[must_use]
-pub fn marker(path: &Path) -> Option<&'static str> {
-    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-    MARKERS.into_iter().find(|marker| name.ends_with(marker))
+pub fn finished_name(name: &str) -> Option<&str> {
+    let marked = MARKERS.iter().find_map(|marker| {
+        let start = name.len().checked_sub(marker.len())?;
+        name.get(start..).filter(|end| end.eq_ignore_ascii_case(marker)).and_then(|_| name.get(..start))
+    });
+    if marked.is_some() {
+        return marked.filter(|rest| !rest.is_empty());
+    }
+    let (stem, suffix) = name.strip_prefix('.')?.rsplit_once('.')?;
+    let rsync = suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (rsync && stem.contains('.')).then_some(stem)
 }
 
 /// Why a file last modified at `modified` has not rested long enough at `now`.
@@ -231,9 +241,12 @@ mod tests {
 
     #[test]
     fn marker_names_are_told_in_any_letter_case() {
-        assert_eq!(marker(Path::new("/a/shop.sql.FilePart")), Some(".filepart"));
-        assert_eq!(marker(Path::new("/a/shop.sql.part")), Some(".part"));
-        assert_eq!(marker(Path::new("/a.part/shop.sql")), None);
+        assert_eq!(finished_name("shop.sql.FilePart"), Some("shop.sql"));
+        assert_eq!(finished_name("shop.sql.crdownload"), Some("shop.sql"));
+        assert_eq!(finished_name(".shop.sql.aB3dE9"), Some("shop.sql"));
+        for whole in ["shop.sql", ".part", "part", ".bashrc.aB3dE9", "\u{e9}part"] {
+            assert_eq!(finished_name(whole), None, "{whole}");
+        }
     }
 
     #[test]

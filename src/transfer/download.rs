@@ -3,7 +3,6 @@
 //! wrote of the same object is read again and not fetched again.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -11,8 +10,9 @@ use std::sync::atomic::AtomicU32;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::parts::{Part, PartPlan};
-use super::pool::{Buffer, Pool, Slot};
+use super::parts::PartPlan;
+use super::pool::Pool;
+use super::range::{Journal, Range};
 use super::ranges::FileRanges;
 use super::{Events, FileProgress};
 use crate::bucket::{Bucket, BucketError, ErrorKind, ObjectKey};
@@ -81,9 +81,9 @@ pub struct Downloader {
 
 /// What the ranges of one object are pinned to.
 #[derive(Debug, Clone, Default)]
-struct Pin {
-    etag: Option<String>,
-    version: Option<String>,
+pub(super) struct Pin {
+    pub(super) etag: Option<String>,
+    pub(super) version: Option<String>,
 }
 
 impl Pin {
@@ -260,126 +260,7 @@ impl Downloader {
     }
 }
 
-/// One range of one object.
-struct Range {
-    downloader: Downloader,
-    key: ObjectKey,
-    size: u64,
-    pin: Pin,
-    part: Part,
-    algorithm: Algorithm,
-    file: Arc<File>,
-    path: PathBuf,
-    journal: Option<Journal>,
-    /// Whether the file had its size before, so that ranges of an earlier restore may be in it.
-    was_there: bool,
-}
-
-/// The journal, and the object that its new lines are of.
-#[derive(Debug, Clone)]
-struct Journal {
-    ranges: FileRanges,
-    of: String,
-}
-
-impl Range {
-    async fn fetch(
-        self,
-        slot: Slot,
-        buffer: Buffer,
-        progress: Arc<FileProgress>,
-    ) -> Result<(i32, Digest), FetchError> {
-        let _held = slot;
-        let buffer = match self.already_there(buffer).await? {
-            Ok(digest) => {
-                progress.advance(self.part.len);
-                return Ok((self.part.number, digest));
-            }
-            Err(buffer) => std::sync::Mutex::new(buffer),
-        };
-        let what = format!("read {} from byte {}", self.key, self.part.offset);
-        if self.part.len > 0 {
-            let policy = self.downloader.policy.clone();
-            policy.run(&what, &AtomicU32::new(0), || self.fill(&buffer)).await.map_err(
-                |error| match error.kind {
-                    ErrorKind::Changed if self.pin.etag.is_none() => other_bytes(&self.key, &error),
-                    _ => error.into(),
-                },
-            )?;
-        }
-        let buffer = buffer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (part, size, file, path, journal) = (self.part, self.size, self.file, self.path, self.journal);
-        let mut digest = Digest::new(self.algorithm);
-        let digest = tokio::task::spawn_blocking(move || {
-            digest.update(buffer.as_ref());
-            file.write_all_at(buffer.as_ref(), part.offset)
-                .map_err(|source| FetchError::Write { path, source })?;
-            if let Some(journal) = journal {
-                journal.ranges.add(&journal.of, size, part, &digest);
-            }
-            Ok::<_, FetchError>(digest)
-        })
-        .await
-        .map_err(|error| FetchError::Internal(format!("a writing thread ended: {error}")))??;
-        progress.advance(part.len);
-        Ok((part.number, digest))
-    }
-
-    /// Reads the range from the file where an earlier restore wrote it: its digest if the bytes are
-    /// still those, else the buffer back.
-    async fn already_there(&self, mut buffer: Buffer) -> Result<Result<Digest, Buffer>, FetchError> {
-        let (Some(journal), true) = (&self.journal, self.was_there && self.part.len > 0) else {
-            return Ok(Err(buffer));
-        };
-        let Some(sum) = journal.ranges.find(&journal.of, self.size, self.part).map(str::to_owned) else {
-            return Ok(Err(buffer));
-        };
-        let (file, offset) = (self.file.clone(), self.part.offset);
-        let mut digest = Digest::new(self.algorithm);
-        let found = tokio::task::spawn_blocking(move || {
-            // What cannot be read is fetched again; a disk that is broken shows when it is written.
-            if file.read_exact_at(buffer.bytes_mut(), offset).is_err() {
-                return Err(buffer);
-            }
-            digest.update(buffer.as_ref());
-            if digest.full_object().to_string() == sum { Ok(digest) } else { Err(buffer) }
-        })
-        .await
-        .map_err(|error| FetchError::Internal(format!("a reading thread ended: {error}")))?;
-        if found.is_ok() {
-            journal.ranges.count_reused(self.part.len);
-        }
-        Ok(found)
-    }
-
-    async fn fill(&self, buffer: &std::sync::Mutex<Buffer>) -> Result<(), BucketError> {
-        let whole = self.part.len == self.size;
-        let range = (!whole).then(|| (self.part.offset, self.part.offset + self.part.len - 1));
-        let bucket = &self.downloader.bucket;
-        let (info, mut body) =
-            bucket.get(&self.key, range, self.pin.etag.as_deref(), self.pin.version.as_deref()).await?;
-        if info.size != self.part.len {
-            return Err(BucketError {
-                verb: "get object",
-                object: self.key.to_string(),
-                kind: ErrorKind::Changed,
-                detail: format!("it has {} bytes where {} were stored", info.size, self.part.len),
-            });
-        }
-        let mut done = 0_usize;
-        while let Some(chunk) = body.next().await? {
-            let mut buffer = buffer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match buffer.bytes_mut().get_mut(done..done + chunk.len()) {
-                Some(place) => place.copy_from_slice(&chunk),
-                None => return Err(short(&self.key, self.part.len + 1, self.part.len)),
-            }
-            done += chunk.len();
-        }
-        if done as u64 == self.part.len { Ok(()) } else { Err(short(&self.key, done as u64, self.part.len)) }
-    }
-}
-
-fn short(key: &ObjectKey, arrived: u64, wanted: u64) -> BucketError {
+pub(super) fn short(key: &ObjectKey, arrived: u64, wanted: u64) -> BucketError {
     BucketError {
         verb: "read object",
         object: key.to_string(),
@@ -404,7 +285,7 @@ fn other_size(wanted: &Wanted, size: u64) -> FetchError {
     }
 }
 
-fn other_bytes(key: &ObjectKey, error: &BucketError) -> FetchError {
+pub(super) fn other_bytes(key: &ObjectKey, error: &BucketError) -> FetchError {
     FetchError::Damaged { key: key.to_string(), how: error.detail.clone() }
 }
 

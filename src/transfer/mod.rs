@@ -14,6 +14,7 @@ mod multipart;
 mod parts;
 mod pool;
 mod progress;
+mod range;
 mod ranges;
 mod reader;
 mod remote;

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{Days, NaiveDate, Utc};
 use flate2::Compression;
@@ -38,7 +38,9 @@ fn cut(bytes: &[u8], percent: usize) -> &[u8] {
 }
 
 fn backup_option(world: &World, lines: &str) {
-    world.configure(|text| format!("{}{lines}\n", text.replace("settle_wait = \"2s\"\n", "")));
+    world.configure(|text| {
+        format!("{}{lines}\n", text.replace("settle_wait = \"2s\"\nsettle_time = \"0s\"\n", ""))
+    });
 }
 
 /// The manifest's inspection of a stored set.
@@ -246,4 +248,163 @@ fn a_server_that_was_off_for_a_week_catches_up() {
     world.run(&["all"]).exits(0).says("1 backups uploaded to S3.");
     assert_eq!(world.keys().len(), 8);
     world.run(&["all", "--date", "2025-08-18"]).exits(3);
+}
+
+#[test]
+fn rman_folder_rests_before_it_is_taken_for_another_piece_may_follow() {
+    let world = World::new();
+    backup_option(&world, "settle_time = \"1m\"\nsettle_wait = \"200ms\"");
+    let folder = world.rman("erp/rman_erp_18-08-2025");
+    world.backup().exits(1).says("and another piece may follow");
+    assert_eq!(world.keys(), Vec::<String>::new());
+    for piece in fs::read_dir(&folder).unwrap() {
+        let piece = fs::File::options().write(true).open(piece.unwrap().path()).unwrap();
+        piece.set_modified(SystemTime::now() - Duration::from_mins(2)).unwrap();
+    }
+    world.backup().exits(0);
+    assert_eq!(world.keys().len(), 3);
+}
+
+#[test]
+fn set_that_is_cut_short_is_missing_where_one_is_expected_and_not_among_the_good_ones() {
+    let world = World::new();
+    backup_option(
+        &world,
+        "on_cut_short = \"send\"\n[[expect]]\nengine = \"mysql\"\napp = \"shop\"\nschedule = \"daily\"",
+    );
+    world.write("mysql/shop/shop_20250818.sql", cut(&dump(9_000, WEEKLY), 60));
+    for _ in ["sent", "stored before"] {
+        let run = world.backup().exits(1).says("mysql/shop: its backup of 2025-08-18 is on this host");
+        assert!(run.stderr.contains("was not stored as a good one: it is cut short"), "{}", run.stderr);
+    }
+    let verified = world.run(&["verify"]).exits(0);
+    assert!(
+        verified.stdout.contains("CUT SHORT  mysql/shop/weekly/shop_20250818.sql"),
+        "{}",
+        verified.stdout
+    );
+    assert!(verified.stdout.contains("0 of 1 sets are good"), "{}", verified.stdout);
+    world.run(&["drill"]).exits(3);
+}
+
+#[test]
+fn last_lines_of_a_run_say_what_is_amiss_beside_what_was_sent() {
+    let world = World::new();
+    world.company();
+    world.write("mysql/shop/orders_20250818.sql", cut(&dump(9_000, WEEKLY), 60));
+    let run = world.backup().exits(1);
+    let last: Vec<&str> = run.stderr.lines().rev().take(2).collect();
+    assert!(last[0].ends_with("3 backups uploaded to S3."), "{last:?}");
+    assert!(last[1].contains("not all is well: 1 refused"), "{last:?}");
+}
+
+#[test]
+fn every_app_directory_is_expected_though_nothing_was_ever_in_it() {
+    let world = World::new();
+    let expect = |engine| format!("[[expect]]\nengine = \"{engine}\"\napp = \"*\"\nschedule = \"daily\"\n");
+    backup_option(&world, &format!("{}{}", expect("mysql"), expect("oracle")));
+    world.company();
+    world.backup().exits(0);
+    for dir in ["mysql/payroll", "mysql/api1/test", "oracle/hr", "mysql/skip"] {
+        fs::create_dir_all(world.path(dir)).unwrap();
+    }
+    world.write("mysql/failing/backup.err", "mysqldump: Got error: 1045");
+    let run = world.backup().exits(1);
+    let missing: Vec<&str> =
+        run.stderr.lines().filter_map(|line| line.split("[FINDING] ").nth(1)?.split(": ").next()).collect();
+    assert_eq!(missing, ["oracle/hr", "mysql/api1/test", "mysql/failing", "mysql/payroll"], "{}", run.stderr);
+}
+
+#[test]
+fn folder_of_a_dump_program_is_one_set_and_refused_without_its_end_marker() {
+    let world = World::new();
+    let folder = "mysql/shop/export-20250818-010003";
+    for file in ["shop-schema-create.sql", "shop.orders-schema.sql", "shop.orders.00000.sql", "metadata"] {
+        world.write(&format!("{folder}/{file}"), format!("-- {file}\n"));
+    }
+    world.backup().exits(0);
+    let key = "mysql/shop/weekly/export-20250818-010003";
+    assert_eq!(world.keys().len(), 4);
+    assert_eq!(inspection(&world, key)["verdict"], "whole");
+    world.run(&["restore", key]).exits(0);
+    crate::support::world::assert_same(&world.path(folder), &world.path("out/export-20250818-010003"));
+    world.run(&["drill", "mysql"]).exits(0).says("is reread");
+    let stopped = "mysql/shop/export-20250818-020003";
+    for file in ["shop-schema-create.sql", "shop.orders.00000.sql"] {
+        world.write(&format!("{stopped}/{file}"), format!("-- {file}\n"));
+    }
+    world.backup().exits(1).says("export-20250818-020003: cut short: `metadata`, which mydumper writes last");
+    world.write(&format!("{stopped}/metadata.partial"), "Started dump");
+    world.backup().exits(1).says("export-20250818-020003: still being written");
+    assert_eq!(world.keys().len(), 4);
+}
+
+#[test]
+fn drill_asks_the_operators_check_what_came_back_is_worth() {
+    let world = World::new();
+    let script = world
+        .write("check", "#!/bin/sh\ngrep -q torn \"$1\" && { echo page 7 is torn; exit 1; }\necho valid\n");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let check =
+        format!("exclude = [\"api1/test\"]\ncheck_command = [\"{}\", \"{{path}}\"]", script.display());
+    world.bak("crm/crm_20250818.bak", 40_000);
+    world.write("mssql/hr/hr_20250818.bak", "torn");
+    world.backup().exits(0);
+    world.configure(|text| text.replace("exclude = [\"api1/test\"]", &check));
+    let drilled = world.run(&["drill", "mssql"]).exits(1);
+    assert!(drilled.stderr.contains("crm_20250818.bak is restored: check_command"), "{}", drilled.stderr);
+    assert!(
+        drilled.stderr.contains("it came back, and is no good backup: check_command"),
+        "{}",
+        drilled.stderr
+    );
+    assert!(drilled.stderr.contains("page 7 is torn"), "{}", drilled.stderr);
+    let proof = |key| world.run(&["show", key, "--json"]).exits(0).json()["proof"].clone();
+    assert_eq!(proof("mssql/crm/weekly/crm_20250818.bak"), "restored");
+    assert_eq!(proof("mssql/hr/weekly/hr_20250818.bak"), "stored");
+}
+
+#[test]
+fn folder_with_a_piece_that_is_still_being_copied_is_waited_for_and_refused_as_such() {
+    let world = World::new();
+    backup_option(&world, "settle_time = \"0s\"\nsettle_wait = \"200ms\"");
+    world.rman("erp/rman_erp_18-08-2025");
+    world.write("oracle/erp/rman_erp_18-08-2025/0c3v1k2m_1_1.filepart", "half");
+    let run =
+        world.backup().exits(1).says("[WAIT] oracle/erp/weekly/rman_erp_18-08-2025: still being written");
+    assert!(run.stderr.contains("[REFUSED] oracle/erp/weekly/rman_erp_18-08-2025: still being written"));
+    assert_eq!(world.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn dump_that_is_still_being_copied_is_waited_for_under_its_name_to_come() {
+    let world = World::new();
+    backup_option(&world, "settle_wait = \"1m\"");
+    world.dump("blog/blog_20250818.sql");
+    let whole = dump(9_000, WEEKLY);
+    let half = world.write("mysql/shop/shop_20250818.sql.part", cut(&whole, 60));
+    let run = world.begin(&["all", "--date", WEEKLY]);
+    let begun = Instant::now();
+    while world.keys().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the other set did not go");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::write(&half, &whole).unwrap();
+    fs::rename(&half, world.path("mysql/shop/shop_20250818.sql")).unwrap();
+    run.finish().exits(0).says("shop_20250818.sql.part: its name says").says("2 backups uploaded to S3.");
+    assert_eq!(world.get("backup/mysql/shop/weekly/shop_20250818.sql"), whole);
+}
+
+#[test]
+fn dump_that_is_still_being_copied_after_the_wait_makes_the_run_fail() {
+    let world = World::new();
+    backup_option(&world, "settle_wait = \"200ms\"");
+    world.dump("blog/blog_20250818.sql");
+    world.write("mysql/shop/shop_20250818.sql.part", "half");
+    let run = world.backup().exits(1);
+    assert!(
+        run.stderr
+            .contains("shop_20250818.sql.part: its name says that it is still being written, and still did")
+    );
+    assert_eq!(world.keys(), ["backup/mysql/blog/weekly/blog_20250818.sql"]);
 }

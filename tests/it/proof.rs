@@ -272,3 +272,17 @@ async fn adopted_objects_are_known_but_unproven_until_they_are_verified() {
     let again = world.run(&["adopt", "mysql"]).await;
     assert_eq!(again.status.code(), Some(3), "{}", said(&again));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adopted_dump_that_is_cut_short_is_marked_and_never_counted() {
+    let world = World::new("").await;
+    let cut = DUMP.split_once("-- Dump completed").unwrap().0;
+    world.fixture.put(&format!("b/{KEY}"), cut).await;
+    let output = world.run(&["adopt"]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains(&format!("[CUT SHORT] {KEY}")), "{}", said(&output));
+    let verified = said(&world.run(&["verify", "--reread"]).await);
+    assert!(verified.contains("0 of 1 sets are good"), "{verified}");
+    let status = said(&world.run(&["status"]).await);
+    assert!(status.contains("there is no good backup"), "{status}");
+}

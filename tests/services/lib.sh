@@ -173,6 +173,8 @@ dir = "$dir/state"
 
 [backup]
 pauses = ["2s"]
+# The folders of these cases are made as they run.
+settle_time = "0s"
 CONFIG
 }
 

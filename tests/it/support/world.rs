@@ -139,6 +139,7 @@ dir = "{root}/state"
 pauses = ["10ms", "20ms"]
 part_size = "5MiB"
 settle_wait = "2s"
+settle_time = "0s"
 "#,
             self.server.endpoint_url()
         );

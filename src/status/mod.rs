@@ -4,8 +4,9 @@
 //! counts; the age is that of the data (from the end of the backup's day, in this host's calendar), not
 //! that of the upload.
 
+mod export;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDateTime, Utc};
@@ -15,6 +16,8 @@ use crate::bucket::Listed;
 use crate::catalog::Entry;
 use crate::expect::{self, Expect, Schedule};
 use crate::model::{BackupDate, Engine, Proof, RelPath};
+
+pub use export::{metrics, nagios};
 
 /// Backups whose sizes make the median.
 const MEDIAN_OF: usize = 5;
@@ -217,46 +220,6 @@ pub fn hours(seconds: u64) -> String {
     }
 }
 
-/// One line with performance data (Nagios plugin guidelines), and the state it stands for.
-/// `unreadable` counts records that could not be read.
-#[must_use]
-pub fn nagios(apps: &[App], unreadable: usize) -> (State, String) {
-    let state = overall(apps, unreadable);
-    let bad: Vec<String> = apps
-        .iter()
-        .filter(|app| app.state != State::Ok)
-        .map(|app| format!("{}: {}", app.name(), app.why.join(", ")))
-        .collect();
-    let word = match state {
-        State::Ok => "OK",
-        State::Warning => "WARNING",
-        State::Critical => "CRITICAL",
-    };
-    let mut text = if apps.is_empty() {
-        format!("DBBACKUP {word} - the bucket has no backup")
-    } else if bad.is_empty() && unreadable == 0 {
-        format!("DBBACKUP {word} - {} apps have a good backup within their RPO", apps.len())
-    } else {
-        let records =
-            if unreadable > 0 { format!("{unreadable} records cannot be read; ") } else { String::new() };
-        format!("DBBACKUP {word} - {records}{}", bad.join("; "))
-    };
-    // A bar begins the performance data.
-    text = text.replace('|', "/").replace('\n', " ");
-    text.push_str(" |");
-    for app in apps {
-        if let Some(newest) = &app.newest {
-            let name = app.name().replace(['\'', '='], "_");
-            let _infallible = write!(
-                text,
-                " '{name}_age'={}s;;{};0 '{name}_size'={}B;;;0",
-                newest.age_seconds, app.rpo_seconds, newest.size
-            );
-        }
-    }
-    (state, text)
-}
-
 /// The worst of all. A bucket without any backup is no good news.
 #[must_use]
 pub fn overall(apps: &[App], unreadable: usize) -> State {
@@ -264,57 +227,6 @@ pub fn overall(apps: &[App], unreadable: usize) -> State {
         return State::Critical;
     }
     apps.iter().map(|app| app.state).max().unwrap_or(State::Critical)
-}
-
-/// The text format of Prometheus, for the node exporter's textfile collector.
-#[must_use]
-pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
-    type Value = fn(&App) -> Option<u64>;
-    let gauges: [(&str, &str, Value); 6] = [
-        ("dbbackup_newest_age_seconds", "Seconds since the end of the newest good backup's day.", |app| {
-            app.newest.as_ref().map(|newest| newest.age_seconds)
-        }),
-        ("dbbackup_newest_size_bytes", "Size of the newest good backup.", |app| {
-            app.newest.as_ref().map(|newest| newest.size)
-        }),
-        ("dbbackup_median_size_bytes", "Median size of the good backups before it, up to five.", |app| {
-            app.median_size
-        }),
-        ("dbbackup_newest_proven_timestamp_seconds", "When the newest good backup was last proven.", |app| {
-            app.newest.as_ref().and_then(|newest| u64::try_from(newest.proven.timestamp()).ok())
-        }),
-        ("dbbackup_rpo_seconds", "How old the newest good backup may be.", |app| Some(app.rpo_seconds)),
-        ("dbbackup_ok", "1 where the app has an undamaged good backup within its RPO.", |app| {
-            Some(u64::from(app.state != State::Critical))
-        }),
-    ];
-    let mut text = String::new();
-    for (name, help, value) in gauges {
-        let _infallible = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for app in apps {
-            if let Some(value) = value(app) {
-                let label = label(app.app.as_str());
-                let _infallible =
-                    writeln!(text, "{name}{{engine=\"{}\",app=\"{label}\"}} {value}", app.engine);
-            }
-        }
-    }
-    for (name, help, value) in [
-        (
-            "dbbackup_unreadable_records",
-            "Records of the catalog that cannot be read.",
-            unreadable.to_string(),
-        ),
-        ("dbbackup_status_timestamp_seconds", "When this was written.", now.timestamp().to_string()),
-    ] {
-        let _infallible = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-    }
-    text
-}
-
-/// A label's value: backslash, quote and newline are escaped (Prometheus, "Exposition formats").
-fn label(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

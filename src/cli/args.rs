@@ -1,0 +1,222 @@
+//! What each command besides the backup can be asked for.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::calendar::Day;
+use crate::model::{Category, Selector};
+use crate::policy::Role;
+
+/// What is restored, and where to.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup restore mysql/shop/weekly/shop_20250818.sql --to /srv/restore
+  dbbackup restore --latest mysql/shop --stdout | mariadb shop
+  dbbackup restore --latest oracle/erp --date 2025-08-18
+  dbbackup restore s3://example-backup/backup/mssql/crm/weekly/crm_20250818.bak")]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["key", "latest"]))]
+pub struct RestoreArgs {
+    /// The set: a key as `list` prints it, a full object key, or an s3:// URI
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+    /// The newest set of this engine and app
+    #[arg(long, value_name = "ENGINE/APP")]
+    pub latest: Option<Selector>,
+    /// With --latest: the set of this day in place of the newest
+    #[arg(long, value_name = "DAY", requires = "latest", conflicts_with = "key")]
+    pub date: Option<Day>,
+    /// Directory to write to [default: the current one]
+    #[arg(long, value_name = "DIR", conflicts_with = "stdout")]
+    pub to: Option<PathBuf>,
+    /// Overwrite files that are there
+    #[arg(long, conflicts_with = "stdout")]
+    pub force: bool,
+    /// Also take objects without a manifest: sent by another program, or not completely
+    #[arg(long, conflicts_with = "latest")]
+    pub unproven: bool,
+    /// Write one file to standard output, for a pipe
+    #[arg(long)]
+    pub stdout: bool,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// Which sets are listed.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup list mysql/shop --since 2025-08-01
+  dbbackup list --category monthly --json")]
+pub struct ListArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// Backups of this day and every later one
+    #[arg(long, value_name = "DAY")]
+    pub since: Option<Day>,
+    /// Backups up to this day and no later
+    #[arg(long, value_name = "DAY")]
+    pub until: Option<Day>,
+    /// Only this category
+    #[arg(long, value_enum, ignore_case = true)]
+    pub category: Option<Category>,
+    /// Also objects without a manifest, sent by another program or by hand
+    #[arg(long)]
+    pub all: bool,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// The set that is shown.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  dbbackup show mysql/shop/weekly/shop_20250818.sql")]
+pub struct ShowArgs {
+    /// The set: a key as `list` prints it, a full object key, or an s3:// URI
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup verify                          every set: its objects, their sizes, S3's checksums
+  dbbackup verify mysql/shop --local       also against the files still on this host
+  dbbackup verify --reread --sample 3      download three sets and compare every byte")]
+pub struct VerifyArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// Also compare with the files that are still on this host
+    #[arg(long)]
+    pub local: bool,
+    /// Download every object and compare its bytes; nothing is written to the disk
+    #[arg(long)]
+    pub reread: bool,
+    /// Only so many sets, picked by chance
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: Option<u32>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// How the status is told.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup status
+  dbbackup status --nagios
+  dbbackup status --metrics /var/lib/node_exporter/textfile/dbbackup.prom")]
+#[command(group = clap::ArgGroup::new("form").args(["json", "nagios", "metrics"]))]
+pub struct StatusArgs {
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// One line with performance data, exit codes 0, 1 and 2, as Nagios wants it
+    #[arg(long)]
+    pub nagios: bool,
+    /// Write metrics for the textfile collector of Prometheus' node exporter
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is restored for a proof.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup drill mysql/shop                load the newest dump into a throwaway server
+  dbbackup drill --sample 1                any one set, by chance")]
+pub struct DrillArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// So many good sets picked by chance, in place of the newest of each app
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sample: Option<u32>,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is adopted.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup adopt --dry-run                 what would be adopted, and what cannot be
+  dbbackup adopt mysql/shop")]
+pub struct AdoptArgs {
+    /// Only this engine, or this engine and app
+    #[arg(value_name = "ENGINE[/APP]")]
+    pub selector: Option<Selector>,
+    /// Say what would be done; read no object and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Look under another host's prefix: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
+/// What is done with the configuration.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the file and print what is in effect, defaults included
+    #[command(after_help = "Example:\n  dbbackup config check --config ./config.toml")]
+    Check,
+}
+
+/// Whose policy is printed, and for which objects.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup policy uploader                 may add backups of this host and nothing else
+  dbbackup policy restorer --any-host      may list and read the backups of every host
+  dbbackup policy auditor --kms-key arn:aws:kms:eu-central-1:111122223333:key/1a2b3c4d
+
+It reads the configuration and asks nobody.")]
+pub struct PolicyArgs {
+    /// What the policy's owner does
+    #[arg(value_name = "ROLE", value_enum, ignore_case = true)]
+    pub role: Role,
+    /// For the backups of every host: `*` for `{hostname}` in the prefix
+    #[arg(long, conflicts_with = "host")]
+    pub any_host: bool,
+    /// For another host's backups: what `{hostname}` in the prefix stands for
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+    /// Key that encrypts the bucket, where its objects have one of your own [default: `kms_key_id` of
+    /// the configuration]
+    #[arg(long, value_name = "ARN")]
+    pub kms_key: Option<String>,
+}
+
+/// How the demo runs.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup demo
+  dbbackup demo --serve /tmp/bucket    keep the S3 server running, its objects in that directory")]
+pub struct DemoArgs {
+    /// Keep the S3 server running on this directory, for trying a configuration by hand
+    #[arg(long, value_name = "DIR")]
+    pub serve: Option<PathBuf>,
+}
