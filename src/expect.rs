@@ -87,6 +87,8 @@ pub struct Outcome<'r> {
     pub date: BackupDate,
     /// Whether it is in the bucket now, as a backup to count on.
     pub stored: bool,
+    /// Whether it is cut short: then it was the database's job that failed.
+    pub cut_short: bool,
     /// Why not.
     pub why: &'r str,
 }
@@ -121,8 +123,13 @@ pub fn missing(
             }
             let subject = if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") };
             let (what, advice) = match of_day.next() {
+                Some(outcome) if outcome.cut_short => (
+                    format!("its backup of {date} is on this host and is no whole one: {}", outcome.why),
+                    "look at the database's own backup job and the space on its disk, and back up again"
+                        .to_owned(),
+                ),
                 Some(outcome) => (
-                    format!("its backup of {date} is on this host and was not stored as a good one: {}", outcome.why),
+                    format!("its backup of {date} is on this host and was not stored: {}", outcome.why),
                     "the database's job did its part; mend what is named, and run dbbackup again".to_owned(),
                 ),
                 None => (
@@ -157,13 +164,20 @@ mod tests {
     fn never_produced_and_not_stored_are_different_findings() {
         let expectations = [expect(None, Schedule::Daily)];
         let date = day("2025-08-18");
-        let failed =
-            Outcome { engine: Engine::Mysql, app: "shop", date, stored: false, why: "the line broke" };
+        let failed = Outcome {
+            engine: Engine::Mysql,
+            app: "shop",
+            date,
+            stored: false,
+            cut_short: false,
+            why: "the line broke",
+        };
         let sent = Outcome { app: "crm", stored: true, ..failed.clone() };
+        let cut = Outcome { app: "hr", cut_short: true, why: "cut short", ..failed.clone() };
         let found = missing(
             &expectations,
-            &apps(&["blog", "crm", "shop", "wiki"]),
-            &[failed, sent],
+            &apps(&["blog", "crm", "hr", "shop", "wiki"]),
+            &[failed, sent, cut],
             &BTreeSet::from([(Engine::Mysql, "wiki".parse().unwrap(), date)]),
             DateRange::one(date),
         );
@@ -172,10 +186,8 @@ mod tests {
             texts,
             [
                 ("mysql/blog", "the source never produced its backup of 2025-08-18 (expected daily)"),
-                (
-                    "mysql/shop",
-                    "its backup of 2025-08-18 is on this host and was not stored as a good one: the line broke"
-                ),
+                ("mysql/hr", "its backup of 2025-08-18 is on this host and is no whole one: cut short"),
+                ("mysql/shop", "its backup of 2025-08-18 is on this host and was not stored: the line broke"),
             ]
         );
     }

@@ -104,7 +104,7 @@ impl<'c> Run<'c> {
         let (target, dates) = (self.request.target, self.request.dates);
         tracing::info!(run = %self.id, host = %self.host, "dbbackup {target}: backups of {dates}");
         let found = self.discover()?;
-        for passed in &found.passed {
+        for passed in found.passed.iter().filter(|passed| !is_unfinished(passed)) {
             log_passed(passed);
         }
         let known_apps = found.apps.clone();

@@ -50,6 +50,7 @@ pub(super) async fn missing(
             app: &set.app,
             date: set.date,
             stored: matches!(set.status, Status::Sent | Status::Skipped) && !set.is_cut_short(),
+            cut_short: set.is_cut_short(),
             why: if set.is_cut_short() { "it is cut short" } else { &set.why },
         })
         .collect();

@@ -81,6 +81,5 @@ fn refused(passed: &Passed, waited: Duration) -> Option<Finding> {
     let finding = passed.finding()?;
     let waited = humantime::format_duration(Duration::from_secs(waited.as_secs()));
     let what = format!("{}, and still did after {waited}; it was not sent", finding.what);
-    tracing::error!("[REFUSED] {}: {what}", finding.subject);
     Some(Finding { severity: Severity::Error, what, ..finding })
 }

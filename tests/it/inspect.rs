@@ -275,7 +275,7 @@ fn set_that_is_cut_short_is_missing_where_one_is_expected_and_not_among_the_good
     world.write("mysql/shop/shop_20250818.sql", cut(&dump(9_000, WEEKLY), 60));
     for _ in ["sent", "stored before"] {
         let run = world.backup().exits(1).says("mysql/shop: its backup of 2025-08-18 is on this host");
-        assert!(run.stderr.contains("was not stored as a good one: it is cut short"), "{}", run.stderr);
+        assert!(run.stderr.contains("and is no whole one: it is cut short"), "{}", run.stderr);
     }
     let verified = world.run(&["verify"]).exits(0);
     assert!(

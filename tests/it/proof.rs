@@ -225,9 +225,7 @@ async fn missing_expected_backup_fails_the_run_and_says_whose_fault_it_is() {
     std::fs::write(world.source(), DUMP.replace("(3)", "(4)")).unwrap();
     let text = said(&world.run(&["all", "--date", "2025-08-18"]).await);
     assert!(
-        text.contains(
-            "mysql/shop: its backup of 2025-08-18 is on this host and was not stored as a good one"
-        ),
+        text.contains("mysql/shop: its backup of 2025-08-18 is on this host and was not stored"),
         "{text}"
     );
 }
