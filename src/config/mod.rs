@@ -284,8 +284,7 @@ pub struct Backup {
     pub buffer_memory: u64,
     /// Smallest part of a multipart upload in bytes; grows with the file. Default 8 MiB.
     pub part_size: u64,
-    /// Age below which a file counts as being written: of RMAN folders, and where the kernel cannot tell.
-    /// Default 1 min.
+    /// Age below which a file counts as being written. Default 1 min.
     pub settle_time: Duration,
     /// How long a set that is being written is waited for. Default 10 min.
     pub settle_wait: Duration,

@@ -39,11 +39,6 @@ pub fn being_written(set: &BackupSet, settle_time: Duration, now: SystemTime) ->
     set.files.iter().find_map(|file| match settle::check(&file.path, settle_time, now) {
         Ok(Settle::BeingWritten { why }) if file.rel.is_empty() => Some(why),
         Ok(Settle::BeingWritten { why }) => Some(format!("{}: {why}", file.rel)),
-        // RMAN closes a piece before it begins the next, so that nobody writes in between.
-        Ok(Settle::Settled | Settle::Unknown { .. }) if set.engine == Engine::Oracle => {
-            let why = settle::too_young(file.stamp.mtime, settle_time, now)?;
-            Some(format!("{}: {why}, and another piece may follow", file.rel))
-        }
         // What cannot be read fails when it is sent, and says why.
         Ok(Settle::Settled | Settle::Unknown { .. }) | Err(_) => None,
     })

@@ -1,10 +1,11 @@
 //! Is a file still being written?
 //!
-//! What must stay true: `Settled` is said only where the kernel answered that nobody has the file open
-//! for writing. Where it does not answer (another host may write on a network file system; another
-//! owner's file), a file younger than the settle time counts as being written, and an older one is
-//! `Unknown`, never `Settled`. A writer that opens the file later is
-//! seen by the comparison of size, mtime, ctime and inode before and after the read.
+//! What must stay true: `Settled` is said only where the kernel answered that nobody on this machine has
+//! the file open for writing, and it has been left alone for the settle time: RMAN closes a piece before
+//! it begins the next, and scripts append to a dump command by command. Where the kernel does not answer
+//! (another host may write on a network file system; another owner's file), it is `Unknown`, never
+//! `Settled`. A writer that opens the file later is seen by the comparison of size, mtime, ctime and inode
+//! before and after the read.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -21,7 +22,7 @@ const MARKERS: [&str; 6] = [".part", ".partial", ".tmp", ".temp", ".filepart", "
 /// The answer, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settle {
-    /// Nobody has it open for writing.
+    /// Nobody has it open for writing, and it is older than the settle time.
     Settled,
     /// Somebody writes it, or did until just now.
     BeingWritten {
@@ -57,15 +58,16 @@ pub fn check(path: &Path, settle_time: Duration, now: SystemTime) -> io::Result<
     if lease == Lease::Writer {
         return Ok(being_written(writer_text(&meta)));
     }
+    if let Some(why) = too_young(meta.modified()?, settle_time, now) {
+        return Ok(being_written(why));
+    }
     if lease == Lease::NoWriter {
         return Ok(Settle::Settled);
     }
-    let young = too_young(meta.modified()?, settle_time, now);
-    Ok(match (open_writer(&meta), young) {
-        (Scan::Found(writer), _) => being_written(format!("{writer} has it open for writing")),
-        (Scan::None, _) if lease == Lease::Unknown => Settle::Settled,
-        (Scan::None | Scan::Incomplete, Some(why)) => being_written(why),
-        (Scan::None | Scan::Incomplete, None) => Settle::Unknown {
+    Ok(match open_writer(&meta) {
+        Scan::Found(writer) => being_written(format!("{writer} has it open for writing")),
+        Scan::None if lease == Lease::Unknown => Settle::Settled,
+        Scan::None | Scan::Incomplete => Settle::Unknown {
             why: "whether another process has it open for writing cannot be seen: neither a lease (needs the file's \
                   owner or CAP_LEASE) nor all processes' open files (needs root)"
                 .to_owned(),
@@ -94,8 +96,7 @@ pub fn finished_name(name: &str) -> Option<&str> {
 }
 
 /// Why a file last modified at `modified` has not rested long enough at `now`.
-#[must_use]
-pub fn too_young(modified: SystemTime, settle_time: Duration, now: SystemTime) -> Option<String> {
+fn too_young(modified: SystemTime, settle_time: Duration, now: SystemTime) -> Option<String> {
     match now.duration_since(modified) {
         Ok(age) if age < settle_time => Some(format!(
             "it was modified {} s ago, within the settle time of {} s",
@@ -185,11 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn file_that_nobody_writes_is_settled_even_where_it_is_fresh() {
+    fn file_left_alone_is_settled_and_a_fresh_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = old_file(&dir, "shop_20250818.sql");
         assert_eq!(check(&path, SETTLE, later()).unwrap(), Settle::Settled);
-        assert_eq!(check(&path, SETTLE, SystemTime::now()).unwrap(), Settle::Settled);
+        let Settle::BeingWritten { why } = check(&path, SETTLE, SystemTime::now()).unwrap() else { panic!() };
+        assert!(why.contains("modified"), "{why}");
     }
 
     #[test]

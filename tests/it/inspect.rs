@@ -37,9 +37,14 @@ fn cut(bytes: &[u8], percent: usize) -> &[u8] {
     &bytes[..bytes.len() * percent / 100]
 }
 
+/// Sets options of `[backup]`, the last section, in place of those that the world has.
 fn backup_option(world: &World, lines: &str) {
+    let set =
+        |line: &str| line.split_once(" = ").is_some_and(|(key, _)| lines.contains(&format!("{key} = ")));
     world.configure(|text| {
-        format!("{}{lines}\n", text.replace("settle_wait = \"2s\"\nsettle_time = \"0s\"\n", ""))
+        let (before, options) = text.split_once("[backup]").unwrap();
+        let kept: Vec<&str> = options.lines().filter(|line| !set(line)).collect();
+        format!("{before}[backup]{}\n{lines}\n", kept.join("\n"))
     });
 }
 
@@ -251,11 +256,11 @@ fn a_server_that_was_off_for_a_week_catches_up() {
 }
 
 #[test]
-fn rman_folder_rests_before_it_is_taken_for_another_piece_may_follow() {
+fn rman_folder_rests_for_the_settle_time_before_it_is_taken() {
     let world = World::new();
     backup_option(&world, "settle_time = \"1m\"\nsettle_wait = \"200ms\"");
     let folder = world.rman("erp/rman_erp_18-08-2025");
-    world.backup().exits(1).says("and another piece may follow");
+    world.backup().exits(1).says("within the settle time of 60 s");
     assert_eq!(world.keys(), Vec::<String>::new());
     for piece in fs::read_dir(&folder).unwrap() {
         let piece = fs::File::options().write(true).open(piece.unwrap().path()).unwrap();
@@ -367,7 +372,7 @@ fn drill_asks_the_operators_check_what_came_back_is_worth() {
 #[test]
 fn folder_with_a_piece_that_is_still_being_copied_is_waited_for_and_refused_as_such() {
     let world = World::new();
-    backup_option(&world, "settle_time = \"0s\"\nsettle_wait = \"200ms\"");
+    backup_option(&world, "settle_wait = \"200ms\"");
     world.rman("erp/rman_erp_18-08-2025");
     world.write("oracle/erp/rman_erp_18-08-2025/0c3v1k2m_1_1.filepart", "half");
     let run =

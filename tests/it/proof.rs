@@ -29,7 +29,7 @@ impl World {
         let config = format!(
             "[mysql]\nsource = \"{dir}/mysql\"\n[s3]\nbucket = \"{BUCKET}\"\nprefix = \"b\"\nregion = \"us-east-1\"\n\
              endpoint_url = \"{url}\"\npath_style = true\n[log]\ndir = \"{dir}/log\"\n[state]\ndir = \"{dir}/state\"\n\
-             [backup]\nattempts = 1\n{more}",
+             [backup]\nattempts = 1\nsettle_time = \"0s\"\n{more}",
             dir = world.dir.display(),
             url = world.fixture.server.endpoint_url(),
         );
