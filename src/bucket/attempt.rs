@@ -42,17 +42,26 @@ pub(super) struct Attempt {
     begun: Instant,
     /// Milliseconds after `begun` at which a byte last moved.
     moved: Arc<AtomicU64>,
+    /// Milliseconds that `[backup] bandwidth` held it back: they count for nothing.
+    held: Arc<AtomicU64>,
 }
 
 impl Attempt {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, begun: Instant::now(), moved: Arc::default() }
+        Self { limits, begun: Instant::now(), moved: Arc::default(), held: Arc::default() }
     }
 
     /// Bytes were taken by the connection just now.
     pub(super) fn moved(&self) {
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(now, Ordering::Relaxed);
+    }
+
+    /// Its next piece may not go before `turn`.
+    pub(super) fn held_until(&self, turn: Instant) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.held.fetch_add(millis(turn.saturating_duration_since(Instant::now())), Ordering::Relaxed);
+        self.moved.store(millis(turn.saturating_duration_since(self.begun)), Ordering::Relaxed);
     }
 
     /// `work`, ended with an error at the deadline for `bytes`, or when nothing moved for too long.
@@ -64,17 +73,18 @@ impl Attempt {
         work: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
         let allowed = self.limits.deadline(bytes);
-        let deadline = self.begun + allowed;
         let mut work = pin!(work);
         loop {
             let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
             let stalled = self.begun + moved + self.limits.stall;
+            let deadline = self.begun + allowed + Duration::from_millis(self.held.load(Ordering::Relaxed));
             tokio::select! {
                 done = &mut work => return done,
                 () = tokio::time::sleep_until(stalled.min(deadline)) => {}
             }
             let now = Instant::now();
-            if now >= deadline {
+            let held = Duration::from_millis(self.held.load(Ordering::Relaxed));
+            if now >= self.begun + allowed + held {
                 return Err(too_slow(verb, object, allowed));
             }
             if moved == Duration::from_millis(self.moved.load(Ordering::Relaxed)) && now >= stalled {

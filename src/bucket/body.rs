@@ -1,15 +1,19 @@
 //! What is sent as an object or a part: bytes in memory, or a stream of known length for parts larger
 //! than their share of the memory.
 
+use std::future::Future as _;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::Sleep;
 
 use super::attempt::Attempt;
+use super::pace::Pace;
 
 /// Bytes in memory go to the connection in pieces of this many, so that progress shows.
 const PIECE: usize = 256 << 10;
@@ -48,9 +52,18 @@ impl PartBody {
         }
     }
 
-    /// The body as the SDK sends it; `attempt` learns of every piece that the connection takes.
-    pub(super) fn into_stream(self, attempt: Attempt) -> ByteStream {
-        ByteStream::new(SdkBody::from_body_1_x(Outgoing { body: self, attempt }))
+    /// The body as the SDK sends it, at its `pace`; `attempt` learns of every piece that the connection
+    /// takes.
+    pub(super) fn into_stream(self, attempt: Attempt, pace: Arc<Pace>) -> ByteStream {
+        ByteStream::new(SdkBody::from_body_1_x(Outgoing { body: self, attempt, pace, waiting: None }))
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<std::io::Result<Bytes>>> {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(bytes.split_to(PIECE.min(bytes.len()))))),
+            Self::Stream(stream) => stream.poll_chunk(context),
+        }
     }
 }
 
@@ -59,6 +72,20 @@ impl PartBody {
 struct Outgoing {
     body: PartBody,
     attempt: Attempt,
+    pace: Arc<Pace>,
+    /// A piece whose turn has not come, and when it does.
+    waiting: Option<(Bytes, Pin<Box<Sleep>>)>,
+}
+
+impl Outgoing {
+    fn go(&self, piece: Bytes) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.attempt.moved();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn left(&self) -> u64 {
+        self.body.len() + self.waiting.as_ref().map_or(0, |(piece, _)| piece.len() as u64)
+    }
 }
 
 impl StreamBody {
@@ -84,22 +111,32 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let piece = match &mut self.body {
-            PartBody::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            PartBody::Bytes(bytes) => Poll::Ready(Some(Ok(bytes.split_to(PIECE.min(bytes.len()))))),
-            PartBody::Stream(stream) => stream.poll_chunk(context),
-        };
-        if piece.is_ready() {
-            self.attempt.moved();
+        if self.waiting.is_none() {
+            match ready!(self.body.poll_piece(context)) {
+                Some(Ok(piece)) => match self.pace.turn(piece.len() as u64) {
+                    Some(turn) => {
+                        self.attempt.held_until(turn);
+                        self.waiting = Some((piece, Box::pin(tokio::time::sleep_until(turn))));
+                    }
+                    None => return self.go(piece),
+                },
+                other => return Poll::Ready(other.map(|piece| piece.map(Frame::data))),
+            }
         }
-        piece.map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
+        if let Some((_, turn)) = &mut self.waiting {
+            ready!(turn.as_mut().poll(context));
+        }
+        match self.waiting.take() {
+            Some((piece, _)) => self.go(piece),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.len() == 0
+        self.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.body.len())
+        SizeHint::with_exact(self.left())
     }
 }

@@ -1,6 +1,7 @@
 //! The SDK's client, set up for this job: no retries of its own (we count attempts), no proxy (one
 //! would lead around the private link unseen), no payload signing, own timeouts.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
 use anyhow::Context as _;
@@ -8,13 +9,16 @@ use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
+use super::credentials::Renewable;
+use super::pace::Pace;
 use super::private::PrivateOnly;
 use super::{Bucket, Layout};
 use crate::config;
+use crate::model::Bandwidth;
 use crate::network::literal_host;
 
 impl Bucket {
@@ -55,6 +59,11 @@ impl Bucket {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             // Our own digests of what arrives are compared with the manifest.
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        let credentials = shared.credentials_provider().map(Renewable::new);
+        if let Some(credentials) = credentials.clone() {
+            // They are kept by our own provider, which can be told that they expired.
+            builder = builder.credentials_provider(credentials).identity_cache(IdentityCache::no_cache());
+        }
         if let Some(url) = &settings.endpoint_url {
             builder = builder.endpoint_url(url);
         }
@@ -65,7 +74,9 @@ impl Bucket {
         let bucket = Self {
             client: aws_sdk_s3::Client::from_conf(builder.build()),
             settings: settings.clone(),
+            credentials,
             layout: Layout::new(&settings.prefix),
+            pace: Arc::new(Pace::new(Bandwidth::default())),
             checksum: AtomicU8::new(0),
         };
         if network.require_private {

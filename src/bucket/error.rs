@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use chrono::{DateTime, Utc};
 
 use crate::network::NotPrivate;
 
@@ -38,6 +39,8 @@ pub enum ErrorKind {
     Denied,
     /// There are no credentials, or S3 does not take them.
     Credentials,
+    /// The credentials have expired; asked for again, their source may give new ones.
+    Expired,
     /// S3 computed another checksum than ours: bytes were damaged on the way.
     BadDigest,
     /// The endpoint cannot do what was asked, or takes it for wrong (400, 501).
@@ -59,7 +62,11 @@ impl BucketError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self.kind {
-            ErrorKind::Conflict | ErrorKind::BadDigest | ErrorKind::Unreachable | ErrorKind::Server => true,
+            ErrorKind::Conflict
+            | ErrorKind::BadDigest
+            | ErrorKind::Unreachable
+            | ErrorKind::Expired
+            | ErrorKind::Server => true,
             ErrorKind::NotFound
             | ErrorKind::NoSuchBucket
             | ErrorKind::NoSuchUpload
@@ -81,6 +88,7 @@ impl BucketError {
             | ErrorKind::NotPrivate
             | ErrorKind::NoSuchBucket
             | ErrorKind::Credentials
+            | ErrorKind::Expired
             | ErrorKind::Server
             | ErrorKind::Denied => true,
             ErrorKind::NotFound
@@ -114,6 +122,9 @@ impl BucketError {
             ErrorKind::Denied => "give this identity the permission that is named, or use another profile",
             ErrorKind::Credentials => {
                 "check the credentials (environment, profile, role), their expiry and this host's clock"
+            }
+            ErrorKind::Expired => {
+                "see that the credentials' source gives new ones, and that this host's clock is right; run it again"
             }
             ErrorKind::BadDigest => {
                 "bytes were damaged on the way: check the network path and memory, run again"
@@ -170,7 +181,12 @@ where
             let status = service.raw().status().as_u16();
             let code = service.err().code().unwrap_or_default();
             let message = service.err().message().unwrap_or_default();
-            (service_kind(code, status), service_detail(code, message, status))
+            let mut detail = service_detail(code, message, status);
+            if code == "RequestTimeTooSkewed" {
+                let theirs = service.raw().headers().get("date").unwrap_or_default();
+                detail.push_str(&clock_difference(theirs, Utc::now()).unwrap_or_default());
+            }
+            (service_kind(code, status), detail)
         }
         _ => (ErrorKind::Unreachable, crate::causes::told(error)),
     };
@@ -193,11 +209,10 @@ fn service_kind(code: &str, status: u16) -> ErrorKind {
         "NoSuchUpload" => ErrorKind::NoSuchUpload,
         "PreconditionFailed" => ErrorKind::Precondition,
         "ConditionalRequestConflict" | "OperationAborted" => ErrorKind::Conflict,
+        "ExpiredToken" | "TokenRefreshRequired" => ErrorKind::Expired,
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
-        | "ExpiredToken"
         | "InvalidToken"
-        | "TokenRefreshRequired"
         | "RequestTimeTooSkewed"
         | "NotSignedUp"
         | "AuthorizationHeaderMalformed" => ErrorKind::Credentials,
@@ -231,6 +246,18 @@ fn service_detail(code: &str, message: &str, status: u16) -> String {
     }
 }
 
+/// How far this host's clock is from the server's, by the reply's `Date` (RFC 9110, 6.6.1).
+fn clock_difference(theirs: &str, now: DateTime<Utc>) -> Option<String> {
+    let theirs = DateTime::parse_from_rfc2822(theirs).ok()?.with_timezone(&Utc);
+    let minutes = (now - theirs).num_minutes();
+    let direction = if minutes < 0 { "behind" } else { "ahead of" };
+    Some(format!(
+        "; this host's clock says {} UTC and is {} minutes {direction} the server's: set it (timedatectl, chronyc)",
+        now.format("%H:%M"),
+        minutes.abs()
+    ))
+}
+
 /// The cause of a type, however deep.
 fn find<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
@@ -251,8 +278,18 @@ mod tests {
     fn codes_are_sorted_by_what_a_caller_does_next() {
         assert_eq!(service_kind("SlowDown", 503), ErrorKind::Server);
         assert_eq!(service_kind("", 412), ErrorKind::Precondition);
-        assert_eq!(service_kind("ExpiredToken", 400), ErrorKind::Credentials);
+        assert_eq!(service_kind("ExpiredToken", 400), ErrorKind::Expired);
         assert_eq!(service_kind("NotImplemented", 501), ErrorKind::Rejected);
         assert_eq!(service_kind("InternalError", 200), ErrorKind::Server);
+    }
+
+    #[test]
+    fn clock_that_is_off_is_told_by_how_much() {
+        let now = "2025-08-18T02:20:00Z".parse().unwrap();
+        let ahead = clock_difference("Mon, 18 Aug 2025 02:00:00 GMT", now).unwrap();
+        assert!(ahead.contains("20 minutes ahead of the server's"), "{ahead}");
+        let behind = clock_difference("Mon, 18 Aug 2025 02:40:30 GMT", now).unwrap();
+        assert!(behind.contains("20 minutes behind the server's"), "{behind}");
+        assert_eq!(clock_difference("", now), None);
     }
 }

@@ -7,13 +7,16 @@
 mod attempt;
 mod body;
 mod client;
+mod credentials;
 mod error;
 mod key;
 mod multipart;
 mod object;
+mod pace;
 mod private;
 mod road;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 pub use body::{PartBody, StreamFeed, stream};
@@ -26,7 +29,7 @@ pub use road::Destination;
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::config::{self, ChecksumChoice};
-use crate::model::Category;
+use crate::model::{Bandwidth, Category};
 
 /// Whether an existing object may be written over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +45,21 @@ pub enum Overwrite {
 pub struct Bucket {
     client: aws_sdk_s3::Client,
     settings: config::S3,
+    /// None where the environment gives none at all.
+    credentials: Option<credentials::Renewable>,
     layout: Layout,
+    pace: Arc<pace::Pace>,
     /// Under `auto`, what the endpoint turned out to take.
     checksum: AtomicU8,
 }
 
 impl Bucket {
+    /// The same, sending no faster.
+    #[must_use]
+    pub fn limited(self, bandwidth: Bandwidth) -> Self {
+        Self { pace: Arc::new(pace::Pace::new(bandwidth)), ..self }
+    }
+
     /// Where things lie in it.
     #[must_use]
     pub const fn layout(&self) -> &Layout {
@@ -79,6 +91,13 @@ impl Bucket {
             ChecksumChoice::Crc32c => Some(Algorithm::Crc32c),
             ChecksumChoice::Sha256 => Some(Algorithm::Sha256),
             ChecksumChoice::None => None,
+        }
+    }
+
+    /// The credentials with which a call was begun have expired: the next one asks their source anew.
+    pub async fn forget_credentials(&self, begun: tokio::time::Instant) {
+        if let Some(credentials) = &self.credentials {
+            credentials.forget(begun).await;
         }
     }
 

@@ -129,7 +129,7 @@ impl Bucket {
         let (verb, object) = ("send part of", format!("{} ({number})", upload.key));
         let attempt = Attempt::new(self.limits());
         let call = request
-            .body(body.into_stream(attempt.clone()))
+            .body(body.into_stream(attempt.clone(), self.pace.clone()))
             .customize()
             .disable_payload_signing()
             .config_override(own_deadline());

@@ -127,7 +127,7 @@ impl Bucket {
         let (verb, len) = ("put object", body.len() as u64);
         let attempt = Attempt::new(self.limits());
         let call = request
-            .body(PartBody::Bytes(body).into_stream(attempt.clone()))
+            .body(PartBody::Bytes(body).into_stream(attempt.clone(), self.pace.clone()))
             .customize()
             .disable_payload_signing()
             .config_override(own_deadline());

@@ -23,7 +23,7 @@ use crate::engines::{self, BackupSet, Passed, SourceError};
 use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
 use crate::plan::{self, Action, SkipReason, Step};
 use crate::report::{self, RunReport, SetReport, Status};
-use crate::transfer::{Events, Pool, Settings, Uploader};
+use crate::transfer::{Events, Pool, Settings, Uploader, Uploads};
 use crate::ui;
 
 /// Sets under way at once; their files share one pool.
@@ -126,6 +126,9 @@ impl<'c> Run<'c> {
             sets.extend(more);
             errors.extend(more_errors);
         }
+        // After all else, so that what this run went on with is none of it.
+        let sweeper = self.uploader(&site, Events::default());
+        self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
         if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
             let asked = (self.request.target, self.request.dates);
             findings.extend(expected::missing(self.config, &site, asked, &sets, known_apps).await);
@@ -295,11 +298,12 @@ impl<'c> Run<'c> {
         let backup = &self.config.backup;
         let settings = Settings {
             policy: site.policy.clone(),
-            pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
+            pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
             part_size: backup.part_size,
             overwrite: self.request.overwrite,
             events,
             cancel: self.cancel.clone(),
+            uploads: Arc::new(Uploads::new(&self.config.state.dir, site.bucket.name())),
         };
         Uploader::new(site.bucket.clone(), settings)
     }

@@ -81,7 +81,7 @@ pub(super) async fn restore(
     let backup = &config.backup;
     let downloader = Downloader {
         bucket: site.bucket.clone(),
-        pool: Pool::new(backup.concurrency, backup.buffer_memory, backup.part_size),
+        pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
         policy: site.policy.clone(),
         part_size: backup.part_size,
         events,

@@ -53,8 +53,11 @@ pub(super) struct Site {
 impl Site {
     /// Sets it up; nothing goes over the network yet.
     pub(super) async fn new(config: &Config) -> Result<Self, Failure> {
-        let bucket = Arc::new(Bucket::connect(&config.s3, &config.network).await.map_err(Failure::usage)?);
-        let policy = Policy::new(config.backup.attempts, config.backup.pauses.clone());
+        let backup = &config.backup;
+        let bucket = Bucket::connect(&config.s3, &config.network).await.map_err(Failure::usage)?;
+        let bucket = Arc::new(bucket.limited(backup.bandwidth.clone()));
+        let policy = Policy::new(backup.attempts, backup.pauses.clone())
+            .patient(bucket.clone(), backup.outage_patience);
         let catalog = Catalog::new(bucket.clone(), &config.state.dir, policy.clone());
         Ok(Self { bucket, catalog, policy })
     }

@@ -4,6 +4,7 @@
 //! S3's limits, patterns compiled); an error names file, line, key and what is allowed; no secret is
 //! ever held.
 
+mod backup;
 mod error;
 mod locate;
 mod names;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use crate::calendar::CategoryRules;
 use crate::expect::Expect;
-use crate::model::{Category, Engine, Rate};
+use crate::model::{Bandwidth, Category, Engine, Rate};
 use crate::network::Networks;
 use crate::source::{self, Excludes};
 
@@ -114,14 +115,28 @@ impl Backup {
     pub const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(10)];
     /// Default of `concurrency`.
     pub const CONCURRENCY: u32 = 32;
-    /// Default of `buffer_memory`, in bytes.
-    pub const BUFFER_MEMORY: u64 = 32 * values::MIB;
+    /// Default of `max_memory`, in bytes.
+    pub const MAX_MEMORY: u64 = 64 * values::MIB;
+    /// What the process takes besides the buffers of parts, in bytes; measured by `tests/bench/run`.
+    pub const OWN_MEMORY: u64 = 32 * values::MIB;
+    /// Default of `outage_patience`.
+    pub const OUTAGE_PATIENCE: Duration = Duration::from_mins(30);
+    /// Default of `abort_after`.
+    pub const ABORT_AFTER: Duration = Duration::from_hours(7 * 24);
     /// Default of `part_size`, in bytes.
     pub const PART_SIZE: u64 = 8 * values::MIB;
     /// Default of `settle_time`.
     pub const SETTLE_TIME: Duration = Duration::from_mins(1);
     /// Default of `settle_wait`.
     pub const SETTLE_WAIT: Duration = Duration::from_mins(10);
+}
+
+impl Backup {
+    /// Bytes of part buffers held at once: what `max_memory` leaves.
+    #[must_use]
+    pub const fn buffer_memory(&self) -> u64 {
+        self.max_memory.saturating_sub(Self::OWN_MEMORY)
+    }
 }
 
 impl Source {
@@ -280,8 +295,15 @@ pub struct Backup {
     pub pauses: Vec<Duration>,
     /// Requests in flight at once, small files and parts together. Default 32.
     pub concurrency: usize,
-    /// Bytes of part buffers held at once. Default 32 MiB.
-    pub buffer_memory: u64,
+    /// How long a store that answered before is waited for once it no longer does; zero for not at
+    /// all. Default 30 min.
+    pub outage_patience: Duration,
+    /// Age at which an upload that this host began and never finished is aborted. Default 7 days.
+    pub abort_after: Duration,
+    /// Fastest rate of all uploads together, by the time of day. Default: none.
+    pub bandwidth: Bandwidth,
+    /// Bytes that the whole process may take at its peak, 40 MiB to 1 TiB. Default 64 MiB.
+    pub max_memory: u64,
     /// Smallest part of a multipart upload in bytes; grows with the file. Default 8 MiB.
     pub part_size: u64,
     /// Age below which a file counts as being written. Default 1 min.

@@ -13,10 +13,9 @@ use super::error::{ConfigError, Report};
 use super::section::{At, Section};
 use super::values::MIB;
 use super::{
-    Backup, Check, ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Source, Sse, State,
+    Check, ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Source, Sse, State,
 };
 use super::{names, secrets, values};
-use crate::calendar::CategoryRules;
 use crate::expect::{Expect, Schedule};
 use crate::model::{Category, Engine, RelPath};
 use crate::network::Networks;
@@ -41,16 +40,16 @@ pub(super) const ON_CUT_SHORT: [(&str, OnCutShort); 2] =
 /// What a rate looks like.
 const RATES: &str = "a rate with its unit, such as \"64KiB/s\" or \"80Mbit/s\"";
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// A part of 5 GiB over a line of 1 Mbit/s takes half a day.
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 /// A year: more is no objective.
 const RPO_MAX: Duration = Duration::from_hours(24 * 365);
 
 /// S3's limits for a part (S3 user guide, "Multipart upload limits").
-const PART_MIN: u64 = 5 * MIB;
-const PART_MAX: u64 = 5 * 1024 * MIB;
-const BUFFER_MAX: u64 = 1024 * 1024 * MIB;
+pub(super) const PART_MIN: u64 = 5 * MIB;
+pub(super) const PART_MAX: u64 = 5 * 1024 * MIB;
+pub(super) const BUFFER_MAX: u64 = 1024 * 1024 * MIB;
 
 /// Checks the text of a file; nothing is read but `ca_bundle`.
 pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, ConfigError> {
@@ -77,7 +76,7 @@ pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, C
     let network = network(document, &mut report);
     let log = log(document, &mut report);
     let state = state(document, &mut report);
-    let backup = backup(document, &mut report);
+    let backup = super::backup::backup(document, &mut report);
     let drill = drill(document, &mut report);
     let expect = expect(document, &mut report);
     match s3 {
@@ -312,49 +311,6 @@ fn state(document: &DeTable<'_>, report: &mut Report<'_>) -> State {
     State { dir }
 }
 
-fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup {
-    let mut section = Section::open(document, "backup", report);
-    let attempts = section.number("attempts", 1, 10, Backup::ATTEMPTS).value;
-    let pauses = pauses(&mut section);
-    let concurrency = section.number("concurrency", 1, 256, Backup::CONCURRENCY).value;
-    let part_set = section.has("part_size");
-    let part_size = section.size("part_size", PART_MIN..=PART_MAX, Backup::PART_SIZE);
-    let buffer_set = section.has("buffer_memory");
-    let buffer_memory = section.size("buffer_memory", PART_MIN..=BUFFER_MAX, Backup::BUFFER_MEMORY);
-    if buffer_memory.value < part_size.value && (part_set || buffer_set) {
-        let (at, key) =
-            if buffer_set { (&buffer_memory.span, "buffer_memory") } else { (&part_size.span, "part_size") };
-        let what = format!(
-            "buffer_memory ({}) does not hold one part ({}); allowed: buffer_memory of at least part_size",
-            values::show_size(buffer_memory.value),
-            values::show_size(part_size.value),
-        );
-        section.problem(at, key, what);
-    }
-    let settle_time = section.duration("settle_time", Duration::ZERO..=HOUR, Backup::SETTLE_TIME);
-    let settle_wait = section.duration("settle_wait", Duration::ZERO..=DAY, Backup::SETTLE_WAIT);
-    let on_cut_short = section
-        .text("on_cut_short", &values::names(&ON_CUT_SHORT), |text| values::choice(text, &ON_CUT_SHORT))
-        .map_or(OnCutShort::Refuse, |at| at.value);
-    let strict = section.flag("strict", false);
-    let catch_up_days = section.number("catch_up_days", 0, 366, 0).value;
-    let categories = categories(&mut section);
-    section.finish();
-    Backup {
-        attempts,
-        pauses,
-        concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
-        buffer_memory: buffer_memory.value,
-        part_size: part_size.value,
-        settle_time,
-        settle_wait,
-        on_cut_short,
-        strict,
-        catch_up_days,
-        categories,
-    }
-}
-
 fn drill(document: &DeTable<'_>, report: &mut Report<'_>) -> Drill {
     let mut section = Section::open(document, "drill", report);
     let scratch = section.path("scratch").map(|at| at.value);
@@ -409,41 +365,4 @@ fn schedule(text: &str) -> Result<Schedule, String> {
         Some(("weekly", day)) => values::weekday(day.trim()).map(Schedule::Weekly),
         _ => Err(format!("`{}` is no schedule", secrets::short(text))),
     }
-}
-
-fn pauses(section: &mut Section<'_, '_, '_>) -> Vec<Duration> {
-    let range = Duration::ZERO..=HOUR;
-    let allowed = values::duration_range(&range);
-    let Some(list) = section.list("pauses", &allowed, |text| values::duration(text, &range)) else {
-        return Backup::PAUSES.to_vec();
-    };
-    if list.value.is_empty() || list.value.len() > 9 {
-        let what = format!(
-            "a list of {} pauses; allowed: 1 to 9, the last one repeats (write [\"0s\"] for none)",
-            list.value.len()
-        );
-        section.problem(&list.span, "pauses", what);
-    }
-    list.value
-}
-
-fn categories(section: &mut Section<'_, '_, '_>) -> CategoryRules {
-    let default = CategoryRules::default();
-    let daily = section.flag("daily", default.daily);
-    let weekly_day = section
-        .text("weekly_day", "mon, tue, wed, thu, fri, sat, sun or the day's full name", values::weekday)
-        .map_or(default.weekly_day, |at| at.value);
-    let allowed =
-        "1, 2, 3 or 4 (a fifth week is not in every month, so those months would have no monthly backup)";
-    let monthly_week = section
-        .take("monthly_week", allowed, |value| {
-            value
-                .as_integer()
-                .filter(|number| number.radix() == 10)
-                .and_then(|number| number.as_str().parse().ok())
-                .filter(|week| (1..=4).contains(week))
-                .ok_or_else(|| "is no week of every month".to_owned())
-        })
-        .map_or(default.monthly_week, |at| at.value);
-    CategoryRules { daily, weekly_day, monthly_week }
 }

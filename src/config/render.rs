@@ -96,7 +96,10 @@ impl Config {
         let pauses: Vec<String> = backup.pauses.iter().map(|pause| show_duration(*pause)).collect();
         out.raw("pauses", &list(&pauses));
         out.raw("concurrency", &backup.concurrency);
-        out.set("buffer_memory", &show_size(backup.buffer_memory));
+        out.set("outage_patience", &show_duration(backup.outage_patience));
+        out.set("abort_after", &show_duration(backup.abort_after));
+        out.set("bandwidth", &backup.bandwidth.to_string());
+        out.set("max_memory", &show_size(backup.max_memory));
         out.set("part_size", &show_size(backup.part_size));
         out.set("settle_time", &show_duration(backup.settle_time));
         out.set("settle_wait", &show_duration(backup.settle_wait));

@@ -53,7 +53,7 @@ fn least_file_gets_every_default() {
     assert_eq!(config.backup.attempts, 3);
     assert_eq!(config.backup.pauses, [Duration::from_secs(5), Duration::from_secs(10)]);
     assert_eq!((config.backup.concurrency, config.backup.part_size), (32, 8 << 20));
-    assert_eq!(config.backup.buffer_memory, 32 << 20);
+    assert_eq!(config.backup.buffer_memory(), 32 << 20);
     assert_eq!(config.backup.categories, crate::calendar::CategoryRules::default());
     assert_eq!(config.backup.settle_time, Duration::from_mins(1));
     assert_eq!(config.backup.settle_wait, Duration::from_mins(10));
@@ -107,7 +107,7 @@ fn full_file_is_taken_as_written() {
         attempts = 1
         pauses = ["0s"]
         concurrency = 256
-        buffer_memory = "1GiB"
+        max_memory = "1GiB"
         part_size = "64MiB"
         settle_time = "0s"
         settle_wait = "1h"
@@ -139,7 +139,7 @@ fn full_file_is_taken_as_written() {
     assert_eq!(s3.attempt_timeout, Duration::from_mins(90));
     assert_eq!((s3.stall_timeout, s3.min_rate.bytes()), (Duration::from_secs(30), 125_000));
     assert_eq!((config.log.keep_days, config.log.format), (30, LogFormat::Json));
-    assert_eq!(config.backup.buffer_memory, 1 << 30);
+    assert_eq!(config.backup.max_memory, 1 << 30);
     assert_eq!(
         (config.backup.settle_time, config.backup.settle_wait),
         (Duration::ZERO, Duration::from_hours(1))
@@ -196,8 +196,9 @@ fn impossible_value_names_its_key_and_what_is_allowed() {
         ("mysql", "check_command = [\"{path}\"]", "the program"),
         ("backup", "part_size = \"4MiB\"", "from \"5MiB\" to \"5GiB\""),
         ("backup", "part_size = \"8\"", "no unit"),
-        ("backup", "part_size = \"64MiB\"", "buffer_memory"),
-        ("backup", "buffer_memory = \"6MiB\"", "at least part_size"),
+        ("backup", "max_memory = \"6MiB\"", "from \"40MiB\""),
+        ("backup", "bandwidth = \"07:00-19:00\"", "80Mbit/s"),
+        ("backup", "abort_after = \"1h\"", "from \"1day\""),
         ("backup", "daily = 1", "true or false"),
         ("backup", "weekly_day = \"montag\"", "mon, tue"),
         ("backup", "monthly_week = 5", "not in every month"),

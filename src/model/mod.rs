@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches a disk, a clock or a network.
 
+mod bandwidth;
 mod date;
 mod rate;
 mod select;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use bandwidth::Bandwidth;
 pub use date::{BackupDate, DateRange};
 pub use rate::{NoRate, Rate};
 pub use select::{Selector, Target};

@@ -207,9 +207,10 @@ impl Downloader {
         let mut pin = self.pin(wanted).await?;
         let mut attempt = 1;
         while digest.len() < wanted.size {
-            let before = digest.len();
+            let (before, begun) = (digest.len(), tokio::time::Instant::now());
             match self.stream_from(wanted, &mut pin, &mut digest, out, &progress).await {
                 Ok(()) => {}
+                Err(FetchError::Bucket(error)) if self.policy.sat_out(&error, begun).await => {}
                 Err(FetchError::Bucket(error)) if error.is_transient() => {
                     // Progress earns a new set of attempts: a long stream may be cut many times.
                     attempt = if digest.len() > before { 1 } else { attempt + 1 };

@@ -10,6 +10,7 @@ mod confirmed;
 mod download;
 mod error;
 mod existing;
+mod leftover;
 mod multipart;
 mod parts;
 mod pool;
@@ -21,6 +22,7 @@ mod remote;
 mod small;
 mod tap;
 mod upload;
+mod uploads;
 
 pub use adopted::AdoptedSet;
 pub use confirmed::ConfirmedSet;
@@ -33,6 +35,7 @@ pub use ranges::{FileRanges, Ranges};
 pub use remote::RemoteFile;
 pub use tap::Watch;
 pub use upload::{Order, Settings, Uploader};
+pub use uploads::{Begun, Uploads};
 
 /// Bytes over seconds as people read it: `118.4 MB/s`.
 #[must_use]

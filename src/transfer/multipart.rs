@@ -22,6 +22,15 @@ use crate::source::OpenFile;
 /// A streamed part holds about this much memory while it is sent.
 const STREAM_MEMORY: usize = 3 << 20;
 
+/// How an upload begins.
+#[derive(Debug)]
+enum Begin {
+    /// With the parts that an earlier run left, if it left any.
+    WhereItStopped,
+    /// From the first byte; the one that could not be gone on with is aborted then.
+    Anew { instead_of: MultipartUpload },
+}
+
 /// One finished part: number, receipt, checksums, and whether its bytes went over the network.
 type Done = (i32, PartReceipt, Sums, u64);
 
@@ -39,11 +48,23 @@ impl FileJob {
             return Ok(sent);
         }
         let mut attempt = 1;
+        let mut begin = Begin::WhereItStopped;
         loop {
-            let error = match self.try_large(&open, plan, progress).await {
-                Err(FileError::Bucket(error)) => error,
-                other => return other,
+            let (error, resumed) = match self.try_large(&open, plan, progress, begin).await {
+                Err((FileError::Bucket(error), resumed)) => (error, resumed),
+                other => return other.map_err(|(error, _)| error),
             };
+            // Some stores are stuck in an upload that was cut off; a new one does not meet that.
+            if let Some(stuck) = resumed.filter(|_| error.is_transient()) {
+                tracing::warn!(
+                    "[RETRY] {}: the unfinished upload cannot be gone on with, begun anew: {error}",
+                    self.file.path.display()
+                );
+                self.count_retry();
+                begin = Begin::Anew { instead_of: stuck };
+                continue;
+            }
+            begin = Begin::WhereItStopped;
             let again = matches!(error.kind, ErrorKind::Conflict | ErrorKind::NoSuchUpload);
             match self.policy().pause_after(attempt).filter(|_| again) {
                 Some(pause) => {
@@ -82,31 +103,52 @@ impl FileJob {
         Ok(same.map(|same| Sent { same, crc64: ours.crc64, parts, bytes: 0, judgement }))
     }
 
+    /// One upload, begun or gone on with; where it fails, with the upload that was gone on with.
     async fn try_large(
         self: &Arc<Self>,
         open: &Arc<OpenFile>,
         plan: PartPlan,
         progress: &Arc<FileProgress>,
-    ) -> Result<Sent, FileError> {
+        begin: Begin,
+    ) -> Result<Sent, (FileError, Option<MultipartUpload>)> {
         let algorithm = self.bucket().algorithm();
-        let (upload, stored) = if let Some(found) = self.unfinished(algorithm).await {
-            found
-        } else {
-            let what = format!("begin upload of {}", self.file.path.display());
-            let upload = self
-                .policy()
-                .run(&what, &self.retries, || {
-                    self.bucket().create_multipart(&self.key, algorithm, self.options())
-                })
-                .await?;
-            (upload, HashMap::new())
+        let found = match &begin {
+            Begin::WhereItStopped => self.unfinished(algorithm).await,
+            Begin::Anew { .. } => None,
         };
+        let resumed = found.is_some();
+        let (upload, stored) = match found {
+            Some(found) => found,
+            None => (self.begin_upload(algorithm).await.map_err(|error| (error, None))?, HashMap::new()),
+        };
+        if let Begin::Anew { instead_of } = &begin {
+            // Only now that there is another one.
+            self.abort(instead_of).await;
+        }
         let upload = Arc::new(upload);
         let result = self.send_and_complete(&upload, &stored, open, plan, progress).await;
-        if let Err(error) = &result {
-            self.after_failure(&upload, error).await;
+        match result {
+            Ok(sent) => {
+                self.uploads().ended(&upload.id);
+                Ok(sent)
+            }
+            Err(error) => {
+                self.after_failure(&upload, &error).await;
+                Err((error, resumed.then(|| (*upload).clone())))
+            }
         }
-        result
+    }
+
+    async fn begin_upload(&self, algorithm: Option<Algorithm>) -> Result<MultipartUpload, FileError> {
+        let what = format!("begin upload of {}", self.file.path.display());
+        let upload = self
+            .policy()
+            .run(&what, &self.retries, || {
+                self.bucket().create_multipart(&self.key, algorithm, self.options())
+            })
+            .await?;
+        self.uploads().begun(&upload);
+        Ok(upload)
     }
 
     async fn send_and_complete(

@@ -56,10 +56,13 @@ impl Pool {
         }
     }
 
-    /// Bytes that one buffer may have so that several are in flight: a quarter of the memory.
+    /// Bytes that one buffer may have so that several are in flight: a usual part, if two of them fit,
+    /// or a quarter of the memory.
     #[must_use]
     pub fn largest_buffer(&self) -> u64 {
-        (u64::from(self.units) * UNIT / 4).max(self.reuse as u64)
+        let memory = u64::from(self.units) * UNIT;
+        let usual = self.reuse as u64;
+        if usual <= memory / 2 { usual.max(memory / 4) } else { memory / 4 }
     }
 
     /// Waits for a free slot.

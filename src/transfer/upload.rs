@@ -15,8 +15,9 @@ use super::confirmed::Journey;
 use super::existing::Same;
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
+use super::uploads::Uploads;
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
-use crate::bucket::{Bucket, ErrorKind, MultipartUpload, ObjectKey, Overwrite, PutOptions};
+use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite, PutOptions};
 use crate::checksum::Checksum;
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
@@ -27,8 +28,6 @@ use crate::source;
 
 /// Large files in flight at once; more would only widen the window of unfinished ones.
 const LARGE_FILES: usize = 4;
-/// Longest wait for an abort when a file failed: an interrupted run must end soon.
-const ABORT_TIME: Duration = Duration::from_secs(5);
 
 /// What all uploads of a run share.
 #[derive(Debug, Clone)]
@@ -45,6 +44,8 @@ pub struct Settings {
     pub events: Events,
     /// Ends the run.
     pub cancel: CancellationToken,
+    /// Which uploads are this host's own.
+    pub uploads: Arc<Uploads>,
 }
 
 /// A set to be sent.
@@ -61,13 +62,13 @@ pub struct Order {
 /// Sends sets to one bucket.
 #[derive(Debug, Clone)]
 pub struct Uploader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    bucket: Arc<Bucket>,
-    settings: Settings,
+pub(super) struct Shared {
+    pub(super) bucket: Arc<Bucket>,
+    pub(super) settings: Settings,
     large: Arc<Semaphore>,
 }
 
@@ -285,6 +286,10 @@ impl FileJob {
         self.shared.settings.overwrite
     }
 
+    pub(super) fn uploads(&self) -> &Uploads {
+        &self.shared.settings.uploads
+    }
+
     pub(super) fn count_retry(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
@@ -376,31 +381,6 @@ impl FileJob {
             version_id: sent.same.version.clone(),
             parts: sent.parts,
             retries: self.retried(),
-        }
-    }
-}
-
-/// What becomes of an upload that was begun and not completed.
-impl FileJob {
-    /// After a failure that a later run can go on from, the parts stay; after any other they are freed.
-    pub(super) async fn after_failure(&self, upload: &MultipartUpload, error: &FileError) {
-        if error.keeps_parts() {
-            let path = self.file.path.display();
-            tracing::info!(key = %self.key, "the parts of {path} stay in the bucket; the next run goes on from them");
-        } else {
-            self.abort(upload).await;
-        }
-    }
-
-    /// Frees the parts of an upload; one that is gone already is fine.
-    pub(super) async fn abort(&self, upload: &MultipartUpload) {
-        let path = self.file.path.display();
-        match tokio::time::timeout(ABORT_TIME, self.bucket().abort_multipart(upload)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the unfinished upload of {path} stays in the bucket: {error}"),
-            Err(_) => {
-                tracing::warn!("the unfinished upload of {path} stays in the bucket: no answer to the abort");
-            }
         }
     }
 }

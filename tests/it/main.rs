@@ -20,6 +20,7 @@ mod interrupted;
 mod kills;
 mod looking;
 mod other_stores;
+mod patience;
 mod policy;
 mod proof;
 mod restoring;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod tunnel;
 pub mod world;
 
 use aws_sdk_s3::Client;

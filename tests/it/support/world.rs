@@ -140,6 +140,7 @@ pauses = ["10ms", "20ms"]
 part_size = "5MiB"
 settle_wait = "2s"
 settle_time = "0s"
+outage_patience = "0s"
 "#,
             self.server.endpoint_url()
         );
@@ -205,6 +206,12 @@ settle_time = "0s"
 
     pub fn run(&self, args: &[&str]) -> Output {
         finished(self.command(args).spawn().unwrap())
+    }
+
+    /// The same without keys in the environment: those of a profile are used.
+    pub fn run_by_profile(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        finished(command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").spawn().unwrap())
     }
 
     /// `dbbackup all --date 2025-08-18`.
@@ -305,6 +312,12 @@ settle_time = "0s"
 
     pub fn delete(&self, key: &str) {
         self.runtime.block_on(self.client.delete_object().bucket(BUCKET).key(key).send()).unwrap();
+    }
+
+    /// Begins an upload as somebody else.
+    pub fn begin_upload(&self, key: &str) {
+        let begin = self.client.create_multipart_upload().bucket(BUCKET).key(key).send();
+        self.runtime.block_on(begin).unwrap();
     }
 
     /// Uploads that were begun and neither completed nor aborted.

@@ -1,23 +1,41 @@
 //! How often something is tried again, and after what pause. The only place that counts attempts.
+//!
+//! A wait for a store that is away uses up no attempt; nor does it for ever start again.
+
+mod outage;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::bucket::BucketError;
+use tokio::time::Instant;
+
+use self::outage::{Ended, Outage};
+use crate::bucket::{Bucket, BucketError, ErrorKind};
+
+/// Outages that one call sits out: one that comes with every attempt has another cause.
+const OUTAGES: u32 = 10;
 
 /// Attempts and the pauses between them.
 #[derive(Debug, Clone)]
 pub struct Policy {
     attempts: u32,
     pauses: Vec<Duration>,
+    outage: Option<Arc<Outage>>,
 }
 
 impl Policy {
     /// `attempts` in all (at least one); the last pause repeats where there are fewer than needed.
     #[must_use]
     pub fn new(attempts: u32, pauses: Vec<Duration>) -> Self {
-        Self { attempts: attempts.max(1), pauses }
+        Self { attempts: attempts.max(1), pauses, outage: None }
+    }
+
+    /// The same, waiting up to `patience` for a bucket that answered before and no longer does.
+    #[must_use]
+    pub fn patient(self, bucket: Arc<Bucket>, patience: Duration) -> Self {
+        Self { outage: Some(Arc::new(Outage::new(bucket, patience))), ..self }
     }
 
     /// Attempts in all.
@@ -44,11 +62,21 @@ impl Policy {
         Fut: Future<Output = Result<T, BucketError>>,
     {
         let mut attempt = 1;
+        let mut outages = 0;
         loop {
+            let begun = Instant::now();
             let error = match call().await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.answered();
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
+            if outages < OUTAGES && self.sat_out(&error, begun).await {
+                outages += 1;
+                retries.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             let pause = self.pause_after(attempt).filter(|_| error.is_transient());
             let Some(pause) = pause else {
                 return Err(error);
@@ -62,6 +90,32 @@ impl Policy {
             retries.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(pause).await;
             attempt += 1;
+        }
+    }
+
+    fn answered(&self) {
+        if let Some(outage) = &self.outage {
+            outage.answered();
+        }
+    }
+
+    /// What a failed call, begun at `begun`, asks for before the next attempt: whether it was an outage that is over now, so
+    /// that the attempt does not count. Keys that expired are asked for anew.
+    pub async fn sat_out(&self, error: &BucketError, begun: Instant) -> bool {
+        let Some(outage) = &self.outage else {
+            return false;
+        };
+        match error.kind {
+            ErrorKind::Unreachable => outage.sit_out(Instant::now()).await == Ended::Over,
+            ErrorKind::Expired => {
+                outage.answered();
+                outage.bucket().forget_credentials(begun).await;
+                false
+            }
+            _ => {
+                outage.answered();
+                false
+            }
         }
     }
 }
