@@ -3,6 +3,7 @@
 //! CRC values of parts fold into the value of the whole, so one read of a file gives both. Source of
 //! the algorithms and their base64 form (big-endian): the S3 user guide, "Checking object integrity".
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -163,33 +164,94 @@ fn crc_base64(kind: CrcAlgorithm, value: u64) -> String {
     }
 }
 
-/// The checksum S3 computes for a multipart object, from its parts in order: the folded value of the
-/// whole for CRCs, the hash of hashes for SHA-256. `None` for no parts.
-#[must_use]
-pub fn of_parts(parts: &[Digest]) -> Option<Checksum> {
-    let first = parts.first()?;
-    let algorithm = first.algorithm();
-    match &first.0 {
-        State::Crc(kind, digest, _) => {
-            let whole = parts.iter().skip(1).fold(digest.finalize(), |whole, part| match &part.0 {
-                State::Crc(_, digest, len) => {
-                    crc_fast::checksum_combine(*kind, whole, digest.finalize(), *len)
-                }
-                State::Sha(..) => whole,
-            });
-            Some(Checksum { algorithm, scope: Scope::FullObject, value: crc_base64(*kind, whole) })
-        }
-        State::Sha(..) => {
-            let mut whole = Sha256::new();
-            for part in parts {
-                if let State::Sha(digest, _) = &part.0 {
-                    whole.update(digest.clone().finalize());
-                }
-            }
-            let value = format!("{}-{}", BASE64.encode(whole.finalize()), parts.len());
-            Some(Checksum { algorithm, scope: Scope::Composite, value })
+/// The checksum of a whole, from the digests of its parts in any order: as S3 gives it for an upload in
+/// parts, full-object for CRCs, composite for SHA-256. Holds no more than the parts that came too early.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    /// Number of the part that comes next, from 1.
+    next: i32,
+    whole: Option<Whole>,
+    early: BTreeMap<i32, Digest>,
+}
+
+#[derive(Clone)]
+enum Whole {
+    Crc(Algorithm, CrcAlgorithm, u64),
+    Sha(Sha256, usize),
+}
+
+impl fmt::Debug for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crc(algorithm, ..) => write!(f, "Whole({algorithm})"),
+            Self::Sha(_, parts) => write!(f, "Whole({parts} parts)"),
         }
     }
+}
+
+impl Default for Fold {
+    fn default() -> Self {
+        Self { next: 1, whole: None, early: BTreeMap::new() }
+    }
+}
+
+impl Fold {
+    /// Takes the part of this number; parts are numbered from 1, and each comes once.
+    pub fn add(&mut self, number: i32, part: Digest) {
+        self.early.insert(number, part);
+        while let Some(part) = self.early.remove(&self.next) {
+            self.next += 1;
+            self.append(&part);
+        }
+    }
+
+    fn append(&mut self, part: &Digest) {
+        match (&mut self.whole, &part.0) {
+            (None, State::Crc(kind, digest, _)) => {
+                self.whole = Some(Whole::Crc(part.algorithm(), *kind, digest.finalize()));
+            }
+            (None, State::Sha(digest, _)) => {
+                self.whole = Some(Whole::Sha(Sha256::new_with_prefix(digest.clone().finalize()), 1));
+            }
+            (Some(Whole::Crc(_, kind, whole)), State::Crc(_, digest, len)) => {
+                *whole = crc_fast::checksum_combine(*kind, *whole, digest.finalize(), *len);
+            }
+            (Some(Whole::Sha(whole, parts)), State::Sha(digest, _)) => {
+                whole.update(digest.clone().finalize());
+                *parts += 1;
+            }
+            // Parts of one whole are of one algorithm.
+            (Some(Whole::Crc(..)), State::Sha(..)) | (Some(Whole::Sha(..)), State::Crc(..)) => {}
+        }
+    }
+
+    /// The whole's checksum; `None` without parts, or where one is missing in between.
+    #[must_use]
+    pub fn finish(self) -> Option<Checksum> {
+        if !self.early.is_empty() {
+            return None;
+        }
+        Some(match self.whole? {
+            Whole::Crc(algorithm, kind, value) => {
+                Checksum { algorithm, scope: Scope::FullObject, value: crc_base64(kind, value) }
+            }
+            Whole::Sha(whole, parts) => Checksum {
+                algorithm: Algorithm::Sha256,
+                scope: Scope::Composite,
+                value: format!("{}-{parts}", BASE64.encode(whole.finalize())),
+            },
+        })
+    }
+}
+
+/// The checksum of the whole that these parts make, in their order.
+#[must_use]
+pub fn of_parts(parts: &[Digest]) -> Option<Checksum> {
+    let mut fold = Fold::default();
+    for (number, part) in (1..).zip(parts) {
+        fold.add(number, part.clone());
+    }
+    fold.finish()
 }
 
 #[cfg(test)]
@@ -227,6 +289,11 @@ mod tests {
                         part
                     })
                     .collect();
+                let mut fold = Fold::default();
+                for (index, part) in parts.iter().enumerate().rev() {
+                    fold.add(i32::try_from(index + 1).unwrap(), part.clone());
+                }
+                proptest::prop_assert_eq!(fold.finish(), of_parts(&parts), "in any order");
                 proptest::prop_assert_eq!(of_parts(&parts).unwrap(), whole.full_object());
             }
         }

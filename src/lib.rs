@@ -38,10 +38,10 @@
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
-//! | [`policy`] | the IAM policy of a role; pure |
 //! | [`drill`] | a throwaway database server |
 //! | [`inspect`] | is a set whole: what is known before a byte leaves |
 //! | [`policy`] | what each role may do at AWS, for this configuration; pure |
+//! | [`forecast`] | which sets will be stored in time; pure |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
 //! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
@@ -51,9 +51,9 @@
 //! | [`formats`] | cheap proof that a backup is whole, one file format a file |
 //! | [`engines`] | which files are a backup set, one engine a file |
 //! | [`config`] | TOML to a checked [`config::Config`] |
-//! | [`network`] | which addresses are private; pure |
 //! | [`source`] | this machine's files, through one handle |
 //! | [`network`] | which addresses are private; pure |
+//! | [`neighbour`] | the share of processor and disk that this process asks for |
 //! | [`lock`], [`log`], [`ui`] | one run at a time; what is written down; what is shown |
 //! | [`calendar`], [`checksum`], [`model`], `causes` | dates and categories, S3's checksums, the words as types, errors as people read them |
 //! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
@@ -75,6 +75,7 @@ pub mod drill;
 pub mod embedded;
 pub mod engines;
 pub mod expect;
+pub mod forecast;
 pub mod formats;
 pub mod inspect;
 pub mod lock;
@@ -82,6 +83,7 @@ pub mod log;
 pub mod manifest;
 pub mod model;
 mod nearest;
+pub mod neighbour;
 pub mod network;
 pub mod plan;
 pub mod policy;

@@ -1,16 +1,16 @@
 //! `dbbackup [all|oracle|mysql|mssql]`: discover, plan, ship, commit, report.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::deadline::Deadline;
 use super::deliver::Delivery;
 use super::expected;
 use super::inspecting::Inspector;
@@ -21,9 +21,10 @@ use crate::bucket::{BucketError, Overwrite};
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError};
 use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
+use crate::neighbour;
 use crate::plan::{self, Action, SkipReason, Step};
-use crate::report::{self, RunReport, SetReport, Status};
-use crate::transfer::{Events, Pool, Settings, Uploader, Uploads};
+use crate::report::{RunReport, SetReport, Status};
+use crate::transfer::{Events, Pool, Ranked, Settings, Uploader, Uploads};
 use crate::ui;
 
 /// Sets under way at once; their files share one pool.
@@ -59,14 +60,14 @@ struct Found {
 /// A run: what it knows from its start on.
 #[derive(Debug)]
 pub(super) struct Run<'c> {
-    config: &'c Config,
-    request: Request,
-    cancel: CancellationToken,
-    lines: ui::Lines,
-    host: String,
-    id: String,
-    started: DateTime<Local>,
-    clock: Instant,
+    pub(super) config: &'c Config,
+    pub(super) request: Request,
+    pub(super) cancel: CancellationToken,
+    pub(super) lines: ui::Lines,
+    pub(super) host: String,
+    pub(super) id: String,
+    pub(super) started: DateTime<Local>,
+    pub(super) clock: Instant,
 }
 
 impl<'c> Run<'c> {
@@ -93,7 +94,10 @@ impl<'c> Run<'c> {
             site.reach().await?;
         }
         let passed = found.passed.iter().map(passed_report).collect();
-        let (steps, findings) = self.plan(&site, found).await;
+        let (steps, mut findings) = self.plan(&site, found).await;
+        if let Some(deadline) = self.deadline(&steps) {
+            findings.extend(deadline.at_the_start(&self.config.state.dir));
+        }
         let sets = steps.iter().map(planned).collect();
         Ok(RunReport { passed, ..self.report(sets, findings) })
     }
@@ -111,8 +115,14 @@ impl<'c> Run<'c> {
         let unfinished: Vec<Passed> = found.passed.iter().filter(|it| is_unfinished(it)).cloned().collect();
         let known = found.sets.iter().map(|set| set.path.clone()).collect();
         let site = Site::new(self.config).await?;
+        neighbour::step_back(self.config.backup.nice, self.config.backup.io_class)
+            .unwrap_or_else(|error| tracing::warn!("go behind others at processor and disk: {error}"));
         let (steps, mut findings) = self.unless_cancelled(self.prepare(&site, found)).await??;
-        let (mut sets, mut errors) = self.carry_out(&site, steps).await;
+        let deadline = self.deadline(&steps);
+        for late in deadline.iter().flat_map(|deadline| deadline.at_the_start(&self.config.state.dir)) {
+            tracing::warn!("[LATE] {}: {}", late.subject, late.what);
+        }
+        let (mut sets, mut errors) = self.carry_out(&site, steps, deadline.as_ref()).await;
         if !unfinished.is_empty() {
             let subjects: BTreeSet<String> = unfinished.iter().map(Passed::subject).collect();
             // What becomes of them is known at the end only.
@@ -122,10 +132,11 @@ impl<'c> Run<'c> {
             let (came, left) = late.wait(unfinished, &known).await;
             findings.extend(left);
             let (steps, _) = self.plan(&site, Found { sets: came, ..Found::default() }).await;
-            let (more, more_errors) = self.carry_out(&site, steps).await;
+            let (more, more_errors) = self.carry_out(&site, steps, None).await;
             sets.extend(more);
             errors.extend(more_errors);
         }
+        findings.extend(deadline.and_then(|deadline| deadline.at_the_end(&sets)));
         // After all else, so that what this run went on with is none of it.
         let sweeper = self.uploader(&site, Events::default());
         self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
@@ -244,25 +255,43 @@ impl<'c> Run<'c> {
         steps
     }
 
+    fn deadline(&self, steps: &[Step]) -> Option<Deadline> {
+        let ordered: Vec<Step> = self.in_order(steps.to_vec()).into_iter().map(|(_, step)| step).collect();
+        Some(Deadline::new(self.config.backup.deadline?, &ordered))
+    }
+
+    /// What matters most goes first, and of that the oldest; each with its place in the plan.
+    fn in_order(&self, steps: Vec<Step>) -> Vec<(usize, Step)> {
+        let priority = |step: &Step| self.config.sources.get(&step.id.engine).map_or(0, |it| it.priority);
+        let mut steps: Vec<(usize, Step)> = steps.into_iter().enumerate().collect();
+        steps.sort_by_key(|(_, step)| (Reverse(priority(step)), step.set.date));
+        steps
+    }
+
     /// Sends what is to be sent, several sets at once; the reports keep the plan's order.
-    async fn carry_out(&self, site: &Site, steps: Vec<Step>) -> (Vec<SetReport>, Vec<BucketError>) {
+    async fn carry_out(
+        &self,
+        site: &Site,
+        steps: Vec<Step>,
+        deadline: Option<&Deadline>,
+    ) -> (Vec<SetReport>, Vec<BucketError>) {
         let total = steps.iter().filter(|step| is_shipped(&step.action)).map(|step| step.set.bytes()).sum();
         let (bars, events) = self.lines.watch("sending", total, self.request.quiet);
         let delivery = Arc::new(Delivery {
-            uploader: self.uploader(site, events),
+            uploader: self.uploader(site, events.clone()),
             site: site.clone(),
             inspector: Inspector::new(self.config, site),
             rules: self.config.backup.categories,
             overwrite: self.request.overwrite,
             run: self.id.clone(),
             host: self.host.clone(),
-            places: Semaphore::new(SETS_AT_ONCE),
+            places: Ranked::new(SETS_AT_ONCE),
             cancel: self.cancel.clone(),
         });
         let mut reports: BTreeMap<usize, SetReport> = BTreeMap::new();
         let mut errors = Vec::new();
         let mut tasks = JoinSet::new();
-        for (index, step) in steps.into_iter().enumerate() {
+        for (index, step) in self.in_order(steps) {
             if !is_shipped(&step.action) {
                 log_step(&step);
                 reports.insert(index, planned(&step));
@@ -276,7 +305,17 @@ impl<'c> Run<'c> {
             });
         }
         drop(delivery);
-        while !tasks.is_empty() && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await {}
+        let work = async {
+            while !tasks.is_empty() && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await {}
+        };
+        match deadline {
+            Some(deadline) => tokio::select! {
+                () = work => {}
+                () = deadline.watch(&events) => {}
+            },
+            None => work.await,
+        }
+        drop(events);
         tasks.shutdown().await;
         bars.finish().await;
         (reports.into_values().collect(), errors)
@@ -307,70 +346,6 @@ impl<'c> Run<'c> {
         };
         Uploader::new(site.bucket.clone(), settings)
     }
-
-    fn report(&self, sets: Vec<SetReport>, findings: Vec<Finding>) -> RunReport {
-        let count = |status| RunReport::count(&sets, status);
-        let dates = self.request.dates;
-        RunReport {
-            version: report::VERSION,
-            run: self.id.clone(),
-            host: self.host.clone(),
-            target: self.request.target.to_string(),
-            dates: [dates.first(), dates.last()],
-            started: self.started.fixed_offset(),
-            finished: Local::now().fixed_offset(),
-            seconds: self.clock.elapsed().as_secs_f64(),
-            dbbackup: env!("CARGO_PKG_VERSION").to_owned(),
-            exit_code: report::exit_code(&sets, &findings).number(),
-            sent: sets.iter().filter(|set| set.status == Status::Sent && !set.is_cut_short()).count(),
-            skipped: count(Status::Skipped),
-            refused: count(Status::Refused),
-            failed: count(Status::Failed) + count(Status::Interrupted),
-            bytes: sets.iter().filter(|set| set.status == Status::Sent).map(|set| set.bytes).sum(),
-            sets,
-            findings,
-            passed: Vec::new(),
-        }
-    }
-
-    /// Keeps the record on the host and in the bucket. A record that cannot be kept is a finding: the
-    /// next one to look must not take the silence for health.
-    async fn record(&self, site: &Site, report: &mut RunReport) {
-        let line = match report.to_line() {
-            Ok(line) => line,
-            Err(error) => {
-                tracing::error!("write the run record as JSON: {error}");
-                return;
-            }
-        };
-        let dir = self.config.state.dir.join("runs");
-        if let Err(error) = keep(&dir, &self.id, &line) {
-            tracing::warn!("keep the run record in {}: {error}", dir.display());
-        }
-        let utc = self.started.with_timezone(&Utc);
-        let (date, stamp) = (utc.format("%Y-%m-%d").to_string(), utc.format("%Y%m%dT%H%M%SZ").to_string());
-        let key = site.bucket.layout().run(&self.host, &date, &stamp, &report.target);
-        let stored = match key {
-            Ok(key) => site.catalog.record_run(&key, &line).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(what) = stored {
-            tracing::error!("the run record is not in the bucket: {what}");
-            report.findings.push(Finding {
-                severity: Severity::Error,
-                subject: format!("run {}", self.id),
-                what: format!("its record is not in the bucket: {what}"),
-                advice: "the backups themselves are as reported; check the bucket and run it again"
-                    .to_owned(),
-            });
-            report.exit_code = report::exit_code(&report.sets, &report.findings).number();
-        }
-    }
-}
-
-fn keep(dir: &Path, id: &str, line: &str) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    std::fs::write(dir.join(format!("{id}.json")), format!("{line}\n"))
 }
 
 async fn take(

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::inspecting::{Inspector, find_again};
@@ -17,7 +16,7 @@ use crate::inspect;
 use crate::model::{SetKind, Severity, Verdict};
 use crate::plan::{Action, ShipReason, Step};
 use crate::report::{SetReport, Status};
-use crate::transfer::{ConfirmedSet, FileError, Order, ShipError, Uploader, Watch};
+use crate::transfer::{ConfirmedSet, FileError, Order, Rank, Ranked, ShipError, Uploader, Watch};
 
 /// What delivering needs, the same for all sets of a run.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub(super) struct Delivery {
     pub(super) run: String,
     pub(super) host: String,
     /// Sets under way at once; those that are waited for or checked do not count.
-    pub(super) places: Semaphore,
+    pub(super) places: Ranked,
     pub(super) cancel: CancellationToken,
 }
 
@@ -42,7 +41,7 @@ impl Delivery {
         let ready = async {
             let step = self.inspector.wait(step, &self.rules, self.overwrite).await;
             let step = self.inspector.check(step).await;
-            let place = self.places.acquire().await;
+            let place = self.places.acquire(self.rank(&step)).await;
             (step, place)
         };
         let (step, _place) = tokio::select! {
@@ -57,13 +56,19 @@ impl Delivery {
         (SetReport { seconds, ..planned(&step) }, None)
     }
 
+    fn rank(&self, step: &Step) -> Rank {
+        let priority = self.inspector.source(step.id.engine).map_or(0, |source| source.priority);
+        Rank::new(priority, step.set.date.day())
+    }
+
     /// Ships one set and records it.
     async fn ship(&self, step: Step, begun: Instant) -> (SetReport, Option<BucketError>) {
         let mut report = set_report(&step, Status::Failed, String::new());
         let source = self.inspector.source(step.id.engine).cloned();
         let watch =
             inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
-        let shipped = self.uploader.ship(Order { id: step.id.clone(), set: step.set, watch }).await;
+        let rank = self.rank(&step);
+        let shipped = self.uploader.ship(Order { id: step.id.clone(), set: step.set, rank, watch }).await;
         report.seconds = begun.elapsed().as_secs_f64();
         let confirmed = match shipped {
             Ok(confirmed) => confirmed,

@@ -52,7 +52,7 @@ impl Terminal {
         let path = cli.global.config;
         let load = |host: Option<&str>| Config::load(path.as_deref(), host).map_err(Failure::usage);
         match cli.command {
-            None => self.backup(&load(None)?, &cli.backup).await,
+            None => Box::pin(self.backup(&load(None)?, &cli.backup)).await,
             Some(Command::Restore(args)) => self.restore(&load(args.host.as_deref())?, args).await,
             Some(Command::List(args)) => {
                 let config = load(args.host.as_deref())?;
@@ -139,7 +139,7 @@ impl Terminal {
         let log = self.log(Some(file));
         let signals = listen()?;
         let run = Run::new(config, request, signals.token(), self.lines.clone());
-        let ended = run.execute().await;
+        let ended = Box::pin(run.execute()).await;
         let code = match &ended {
             Ok(report) => Self::tell_run(report, args.json, &signals)?,
             Err(failure) => {

@@ -7,6 +7,7 @@ mod backup;
 mod company;
 mod completions;
 mod config_check;
+mod deadline;
 mod deliver;
 #[cfg(feature = "embedded")]
 mod demo;
@@ -18,6 +19,7 @@ mod late;
 mod list;
 mod man;
 mod policy;
+mod record;
 mod restore;
 mod setup;
 mod show;

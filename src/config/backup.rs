@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
+use chrono::NaiveTime;
 use toml::de::DeTable;
 
 use super::error::Report;
 use super::parse::{BUFFER_MAX, DAY, HOUR, ON_CUT_SHORT, PART_MAX, PART_MIN};
+use super::secrets::short;
 use super::section::Section;
 use super::{Backup, OnCutShort, values};
 use crate::calendar::CategoryRules;
 use crate::model::Bandwidth;
+use crate::neighbour::IoClass;
+
+pub(super) const IO_CLASSES: [(&str, IoClass); 2] =
+    [("best-effort", IoClass::BestEffort), ("idle", IoClass::Idle)];
 
 /// Room for the process itself and one small part.
 const MEMORY_MIN: u64 = Backup::OWN_MEMORY + 8 * values::MIB;
@@ -29,7 +35,7 @@ pub(super) fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup 
     let outage_patience = section.duration("outage_patience", patience, Backup::OUTAGE_PATIENCE);
     let abort_after = section.duration("abort_after", DAY..=ABORT_MAX, Backup::ABORT_AFTER);
     let bandwidth = section
-        .text("bandwidth", BANDWIDTH, |text| text.parse::<Bandwidth>())
+        .text("bandwidth", BANDWIDTH, str::parse::<Bandwidth>)
         .map_or_else(Bandwidth::default, |at| at.value);
     let settle_time = section.duration("settle_time", Duration::ZERO..=HOUR, Backup::SETTLE_TIME);
     let settle_wait = section.duration("settle_wait", Duration::ZERO..=DAY, Backup::SETTLE_WAIT);
@@ -38,6 +44,13 @@ pub(super) fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup 
         .map_or(OnCutShort::Refuse, |at| at.value);
     let strict = section.flag("strict", false);
     let catch_up_days = section.number("catch_up_days", 0, 366, 0).value;
+    let nice = u8::try_from(section.number("nice", 0, 19, 0).value).unwrap_or_default();
+    let io_class =
+        section.text("io_class", &values::names(&IO_CLASSES), |text| values::choice(text, &IO_CLASSES));
+    let deadline = section.text("deadline", "a time of the day such as \"06:00\"", |text| {
+        NaiveTime::parse_from_str(text, "%H:%M")
+            .map_err(|_| format!("`{}` is no time of the day", short(text)))
+    });
     let categories = categories(&mut section);
     section.finish();
     Backup {
@@ -54,6 +67,9 @@ pub(super) fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup 
         on_cut_short,
         strict,
         catch_up_days,
+        nice,
+        io_class: io_class.map(|at| at.value),
+        deadline: deadline.map(|at| at.value),
         categories,
     }
 }

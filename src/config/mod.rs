@@ -20,9 +20,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::NaiveTime;
+
 use crate::calendar::CategoryRules;
 use crate::expect::Expect;
 use crate::model::{Bandwidth, Category, Engine, Rate};
+use crate::neighbour::IoClass;
 use crate::network::Networks;
 use crate::source::{self, Excludes};
 
@@ -164,6 +167,8 @@ pub struct Source {
     pub include_differential: bool,
     /// `[mssql] include_log`: also take `.trn` files. Default false.
     pub include_log: bool,
+    /// Sets of a higher number go first. Default 0.
+    pub priority: u32,
     /// Bytes below which a set is worth a warning. Default 1 KiB.
     pub min_size: u64,
     /// The operator's own check of each set.
@@ -316,6 +321,12 @@ pub struct Backup {
     pub strict: bool,
     /// Days, ending with yesterday, whose missing sets are sent too; 0 and 1 for none. Default 0.
     pub catch_up_days: u32,
+    /// How much the processor's other users go first, 0 to 19 (`nice(1)`). Default 0: as it was started.
+    pub nice: u8,
+    /// How the disk's other users go first. Default: as it was started.
+    pub io_class: Option<IoClass>,
+    /// When all should be stored. Default: none.
+    pub deadline: Option<NaiveTime>,
     /// How a date becomes a category.
     pub categories: CategoryRules,
 }

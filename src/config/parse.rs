@@ -156,6 +156,7 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         }
     }
     let min_size = section.size("min_size", 0..=BUFFER_MAX, Source::MIN_SIZE).value;
+    let priority = section.number("priority", 0, 100, 0).value;
     let check = check(section);
     Some(Source {
         dir: dir?.value,
@@ -163,6 +164,7 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         include_level1,
         include_differential,
         include_log,
+        priority,
         min_size,
         check,
     })

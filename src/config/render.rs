@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use toml::Value;
 
+use super::backup::IO_CLASSES;
 use super::parse::{CHECKSUMS, FORMATS, ON_CUT_SHORT};
 use super::values::{WEEKDAYS, show_duration, show_size};
 use super::{Config, Sse, names, secrets};
@@ -28,6 +29,7 @@ impl Config {
                     out.raw("include_log", &source.include_log);
                 }
             }
+            out.raw("priority", &source.priority);
             out.set("min_size", &show_size(source.min_size));
             if source.check.command.is_empty() {
                 out.comment("check_command: none");
@@ -106,6 +108,11 @@ impl Config {
         out.set("on_cut_short", name(&ON_CUT_SHORT, &backup.on_cut_short));
         out.raw("strict", &backup.strict);
         out.raw("catch_up_days", &backup.catch_up_days);
+        out.raw("nice", &backup.nice);
+        let io_class = backup.io_class.map(|class| name(&IO_CLASSES, &class));
+        out.set_or("io_class", io_class, "as it was started");
+        let deadline = backup.deadline.map(|time| time.format("%H:%M").to_string());
+        out.set_or("deadline", deadline.as_deref(), "none");
         out.raw("daily", &backup.categories.daily);
         let day = WEEKDAYS.iter().find(|(day, ..)| *day == backup.categories.weekly_day);
         out.set("weekly_day", day.map_or("", |(_, short, _)| short));

@@ -30,6 +30,7 @@ mod tests {
             include_level1: false,
             include_differential: false,
             include_log: false,
+            priority: 0,
             min_size: Source::MIN_SIZE,
             check: Check { command: Vec::new(), timeout: Check::TIMEOUT },
         };

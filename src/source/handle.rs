@@ -16,6 +16,7 @@ use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Stamp;
+use super::cached::Missing;
 use super::walk::special;
 
 /// A regular file, open for reading; may be read from several threads at once.
@@ -24,6 +25,7 @@ pub struct OpenFile {
     file: File,
     path: PathBuf,
     stamp: Stamp,
+    missing: Missing,
 }
 
 /// Why a file could not be opened.
@@ -115,7 +117,7 @@ impl OpenFile {
         regular(path, &meta)?;
         // A hint: the kernel may ignore it, and so may we.
         let _ = rustix::fs::fadvise(&file, 0, None, Advice::Sequential);
-        Ok(Self { file, path: path.to_owned(), stamp: Stamp::of(&meta) })
+        Ok(Self { file, path: path.to_owned(), stamp: Stamp::of(&meta), missing: Missing::default() })
     }
 
     /// Where it was opened.
@@ -158,11 +160,19 @@ impl OpenFile {
         compare(before, &now)
     }
 
-    /// Tells the kernel that the pages of `range` (bytes) are not needed again, so that sending a backup
-    /// does not push a database's pages out of memory. A hint; failure is of no account.
-    pub fn drop_cache(&self, range: Range<u64>) {
-        if let Some(len) = range.end.checked_sub(range.start).and_then(NonZeroU64::new) {
-            let _ = rustix::fs::fadvise(&self.file, range.start, Some(len), Advice::DontNeed);
+    /// To be called before `range` (bytes) is read: notes what of it is in the page cache already.
+    pub fn note_cached(&self, range: &Range<u64>) {
+        self.missing.note(&self.file, range, self.stamp.size);
+    }
+
+    /// To be called after `range` was read: tells the kernel that the pages which reading brought in are not
+    /// needed again, so that a backup does not push a database's pages out of memory. A hint; failure is of
+    /// no account.
+    pub fn leave_as_found(&self, range: &Range<u64>) {
+        for brought in self.missing.within(range) {
+            if let Some(len) = brought.end.checked_sub(brought.start).and_then(NonZeroU64::new) {
+                let _ = rustix::fs::fadvise(&self.file, brought.start, Some(len), Advice::DontNeed);
+            }
         }
     }
 }
@@ -258,9 +268,48 @@ mod tests {
         let mut buf = [0; 10];
         assert_eq!(open.read_at(&mut buf, 99_996).unwrap(), 4);
         assert_eq!(open.read_at(&mut buf, 200_000).unwrap(), 0);
-        open.drop_cache(0..100_000);
-        open.drop_cache(5..5);
         open.verify_unchanged(open.stamp()).unwrap();
+    }
+
+    /// Bytes of the file in the page cache, as util-linux's `fincore` says.
+    fn cached(path: &Path) -> u64 {
+        let said = std::process::Command::new("fincore")
+            .args(["--bytes", "--noheadings", "--output", "RES"])
+            .arg(path)
+            .output()
+            .unwrap();
+        String::from_utf8(said.stdout).unwrap().trim().parse().unwrap()
+    }
+
+    #[test]
+    fn page_cache_is_left_as_it_was_found() {
+        let size = 24 << 20;
+        let (_dir, path) = file(&vec![7; size]);
+        let writer = OpenOptions::new().write(true).open(&path).unwrap();
+        writer.sync_all().unwrap();
+        let forget = || rustix::fs::fadvise(&writer, 0, None, Advice::DontNeed).unwrap();
+        forget();
+        if cached(&path) > 0 {
+            eprintln!("not tested: the file system of {} keeps all in memory", path.display());
+            return;
+        }
+        // The second MiB was in use before.
+        let first = File::open(&path).unwrap();
+        rustix::fs::fadvise(&first, 0, None, Advice::Random).unwrap();
+        let mut used = vec![0; 1 << 20];
+        first.read_exact_at(&mut used, 1 << 20).unwrap();
+        let before = cached(&path);
+        assert!(before >= 1 << 20);
+        let open = OpenFile::open(&path).unwrap();
+        let mut buffer = vec![0; 8 << 20];
+        for part in 0..3_u64 {
+            let range = part * (8 << 20)..(part + 1) * (8 << 20);
+            open.note_cached(&range);
+            open.read_at(&mut buffer, range.start).unwrap();
+            assert!(cached(&path) > before, "reading brought pages in");
+            open.leave_as_found(&range);
+        }
+        assert_eq!(cached(&path), before);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What must stay true: nothing in a source is ever written, and a symbolic link below it is never
 //! followed.
 
+mod cached;
 mod excludes;
 mod handle;
 mod lease;

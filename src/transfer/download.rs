@@ -14,9 +14,10 @@ use super::parts::PartPlan;
 use super::pool::Pool;
 use super::range::{Journal, Range};
 use super::ranges::FileRanges;
+use super::ranked::Rank;
 use super::{Events, FileProgress};
 use crate::bucket::{Bucket, BucketError, ErrorKind, ObjectKey};
-use crate::checksum::{self, Algorithm, Checksum, Digest};
+use crate::checksum::{Algorithm, Checksum, Digest, Fold};
 use crate::retry::Policy;
 
 /// An object to be fetched.
@@ -132,16 +133,16 @@ impl Downloader {
         let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
         let pin = self.pin(wanted).await?;
         let journal = before.zip(pin.identity(wanted)).map(|(ranges, of)| Journal { ranges, of });
-        let plan = PartPlan::new(wanted.size, self.part_size)
-            .map_err(|error| FetchError::Internal(error.to_string()))?;
+        let plan = PartPlan::ranges(wanted.size, self.range());
         let mut tasks: JoinSet<Result<(i32, Digest), FetchError>> = JoinSet::new();
-        let mut digests = Vec::new();
+        let mut whole = Fold::default();
         for part in plan.parts() {
             while let Some(finished) = tasks.try_join_next() {
-                digests.push(joined(finished)?);
+                let (number, digest) = joined(finished)?;
+                whole.add(number, digest);
             }
             let closed = |error: super::pool::Closed| FetchError::Internal(error.to_string());
-            let slot = self.pool.slot().await.map_err(closed)?;
+            let slot = self.pool.slot(Rank::default()).await;
             let len = usize::try_from(part.len).unwrap_or(usize::MAX);
             let buffer = self.pool.buffer(len).await.map_err(closed)?;
             let range = Range {
@@ -159,12 +160,12 @@ impl Downloader {
             tasks.spawn(range.fetch(slot, buffer, progress.clone()));
         }
         while let Some(finished) = tasks.join_next().await {
-            digests.push(joined(finished)?);
+            let (number, digest) = joined(finished)?;
+            whole.add(number, digest);
         }
-        digests.sort_by_key(|(number, _)| *number);
-        let digests: Vec<Digest> = digests.into_iter().map(|(_, digest)| digest).collect();
-        let whole = checksum::of_parts(&digests)
-            .ok_or_else(|| FetchError::Internal("an object without ranges".to_owned()))?;
+        let whole = whole
+            .finish()
+            .ok_or_else(|| FetchError::Internal("an object without all of its ranges".to_owned()))?;
         compare(wanted, &whole).inspect_err(|_| {
             if let Some(journal) = &journal {
                 journal.ranges.forget();
@@ -178,9 +179,14 @@ impl Downloader {
         Ok(whole)
     }
 
+    /// Bytes of a range: a usual part, as long as several fit into the memory.
+    fn range(&self) -> u64 {
+        self.part_size.min(self.pool.largest_buffer())
+    }
+
     /// Several ranges of one object must come from one version of it.
     async fn pin(&self, wanted: &Wanted) -> Result<Pin, FetchError> {
-        if wanted.version.is_some() || wanted.size <= self.part_size {
+        if wanted.version.is_some() || wanted.size <= self.range() {
             return Ok(Pin { etag: None, version: wanted.version.clone() });
         }
         let what = format!("look at {}", wanted.key);

@@ -17,6 +17,7 @@ mod pool;
 mod progress;
 mod range;
 mod ranges;
+mod ranked;
 mod reader;
 mod remote;
 mod small;
@@ -32,6 +33,7 @@ pub use parts::{MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, PartPlan, SINGLE_PUT_
 pub use pool::Pool;
 pub use progress::{Event, Events, FileProgress};
 pub use ranges::{FileRanges, Ranges};
+pub use ranked::{Permit, Rank, Ranked};
 pub use remote::RemoteFile;
 pub use tap::Watch;
 pub use upload::{Order, Settings, Uploader};

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::existing::Ours;
 use super::parts::{Part, PartPlan};
-use super::reader::{Sums, open_as_found, read_into, read_part, read_through, unchanged};
+use super::reader::{Pages, Sums, open_as_found, read_into, read_part, read_through, unchanged};
 use super::tap::Tap;
 use super::upload::{FileJob, Sent};
 use super::{FileError, FileProgress};
@@ -93,7 +93,7 @@ impl FileJob {
         let path: Arc<Path> = self.file.path.as_path().into();
         let wire = self.bucket().algorithm();
         let tap = Tap::new(self.watch);
-        let (sums, tap) = read_through(open.clone(), path, 0, size, wire, tap).await?;
+        let (sums, tap) = read_through(open.clone(), path, 0, size, wire, tap, Pages::Go).await?;
         unchanged(open, &self.file.stamp, &self.file.path)?;
         let judgement = tap.end(&self.file.path)?;
         let ours = Ours { size, crc64: sums.crc64().full_object(), wire: Some(sums.wire().full_object()) };
@@ -237,7 +237,7 @@ impl FileJob {
                 done.push(joined(finished)?);
             }
             let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
-            let slot = self.pool().slot().await.map_err(closed)?;
+            let slot = self.pool().slot(self.rank).await;
             let there = stored.get(&part.number).filter(|stored| stored.size == part.len);
             if part.len > self.pool().largest_buffer() {
                 let memory = self.pool().buffer(STREAM_MEMORY).await.map_err(closed)?;
@@ -248,7 +248,8 @@ impl FileJob {
                     // The tap wants the parts in order, so this one is read before the next is begun.
                     let Part { offset, len, .. } = part;
                     let (open, path) = (open.clone(), path.clone());
-                    let read = read_through(open, path, offset, len, upload.algorithm, tap).await?;
+                    let read =
+                        read_through(open, path, offset, len, upload.algorithm, tap, Pages::Stay).await?;
                     tap = read.1;
                     sums = Some(read.0);
                 }
@@ -309,7 +310,7 @@ impl FileJob {
             sums
         } else {
             let (open, path) = (open.clone(), path.clone());
-            read_through(open, path, offset, len, upload.algorithm, Tap::default()).await?.0
+            read_through(open, path, offset, len, upload.algorithm, Tap::default(), Pages::Stay).await?.0
         };
         if let Some(receipt) = reusable(there.as_ref(), &sums) {
             return Ok((part.number, receipt, sums, 0));

@@ -54,6 +54,12 @@ impl PartPlan {
         Ok(Self { size, part })
     }
 
+    /// For reading an object of `size` bytes in ranges of `range` bytes: as many as it takes.
+    #[must_use]
+    pub fn ranges(size: u64, range: u64) -> Self {
+        Self { size, part: range.max(1) }
+    }
+
     /// Bytes of each part but the last.
     #[must_use]
     pub const fn part_size(self) -> u64 {

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::ranked::{Permit, Rank, Ranked};
+
 /// Memory is counted in units of this many bytes.
 const UNIT: u64 = 64 << 10;
 
 /// Slots and buffers of one run.
 #[derive(Debug, Clone)]
 pub struct Pool {
-    slots: Arc<Semaphore>,
+    slots: Ranked,
     memory: Arc<Semaphore>,
     units: u32,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -25,7 +27,7 @@ pub struct Pool {
 /// The right to have one request in flight.
 #[derive(Debug)]
 pub struct Slot {
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 /// A buffer with its share of the memory; both go back when it is dropped.
@@ -48,7 +50,7 @@ impl Pool {
     pub fn new(requests: usize, memory: u64, part: u64) -> Self {
         let units = u32::try_from(memory / UNIT).unwrap_or(u32::MAX).max(1);
         Self {
-            slots: Arc::new(Semaphore::new(requests.max(1))),
+            slots: Ranked::new(requests),
             memory: Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(usize::MAX))),
             units,
             spare: Arc::default(),
@@ -65,10 +67,9 @@ impl Pool {
         if usual <= memory / 2 { usual.max(memory / 4) } else { memory / 4 }
     }
 
-    /// Waits for a free slot.
-    pub async fn slot(&self) -> Result<Slot, Closed> {
-        let permit = self.slots.clone().acquire_owned().await.map_err(|_| Closed)?;
-        Ok(Slot { _permit: permit })
+    /// Waits for a free slot; the best rank is served first.
+    pub async fn slot(&self, rank: Rank) -> Slot {
+        Slot { _permit: self.slots.acquire(rank).await }
     }
 
     /// Waits for memory and gives a buffer of exactly `len` bytes, whatever is in it.

@@ -36,6 +36,7 @@ pub enum Event {
 pub struct Events {
     sender: Option<UnboundedSender<Event>>,
     next: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
 }
 
 /// One file's progress; tells of its end when dropped.
@@ -49,7 +50,13 @@ impl Events {
     /// Events to a receiver.
     #[must_use]
     pub fn to(sender: UnboundedSender<Event>) -> Self {
-        Self { sender: Some(sender), next: Arc::default() }
+        Self { sender: Some(sender), ..Self::default() }
+    }
+
+    /// Bytes of all files so far that are where they belong.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn send(&self, event: Event) {
@@ -73,6 +80,7 @@ impl Events {
 impl FileProgress {
     /// That many more bytes are done.
     pub fn advance(&self, bytes: u64) {
+        self.events.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.events.send(Event::Advanced { file: self.file, bytes });
     }
 }

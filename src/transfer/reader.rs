@@ -85,13 +85,25 @@ pub(super) async fn read_part(
     mut tap: Tap,
 ) -> Result<(Buffer, Sums, Tap), FileError> {
     blocking(move || {
+        let range = offset..offset + buffer.as_ref().len() as u64;
+        open.note_cached(&range);
         fill(&open, &path, offset, buffer.bytes_mut())?;
+        open.leave_as_found(&range);
         let mut sums = Sums::new(wire);
         sums.update(buffer.as_ref());
         tap.feed(buffer.as_ref());
         Ok((buffer, sums, tap))
     })
     .await
+}
+
+/// What becomes of the pages that a reading brought into the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// They stay: the same bytes are read once more soon.
+    Stay,
+    /// They go.
+    Go,
 }
 
 /// Reads `len` bytes from `offset` past the tap.
@@ -102,6 +114,7 @@ pub(super) async fn read_through(
     len: u64,
     wire: Option<Algorithm>,
     mut tap: Tap,
+    pages: Pages,
 ) -> Result<(Sums, Tap), FileError> {
     blocking(move || {
         let mut sums = Sums::new(wire);
@@ -110,7 +123,12 @@ pub(super) async fn read_through(
         while done < len {
             let size = usize::try_from(CHUNK.min(len - done)).unwrap_or(usize::MAX);
             chunk.truncate(size);
-            fill(&open, &path, offset + done, &mut chunk)?;
+            let range = offset + done..offset + done + size as u64;
+            open.note_cached(&range);
+            fill(&open, &path, range.start, &mut chunk)?;
+            if pages == Pages::Go {
+                open.leave_as_found(&range);
+            }
             sums.update(&chunk);
             tap.feed(&chunk);
             done += size as u64;
@@ -133,7 +151,9 @@ pub(super) async fn read_into(
         while done < len {
             let size = usize::try_from(CHUNK.min(len - done)).unwrap_or(usize::MAX);
             let mut chunk = vec![0; size];
-            fill(&open, &path, offset + done, &mut chunk)?;
+            let range = offset + done..offset + done + size as u64;
+            fill(&open, &path, range.start, &mut chunk)?;
+            open.leave_as_found(&range);
             done += size as u64;
             // Nobody takes it any more: the request failed, and says why itself.
             if feed.blocking_send(Ok(Bytes::from(chunk))).is_err() {

@@ -20,7 +20,9 @@ impl FileJob {
         let mut tap = Tap::new(self.watch);
         let (buffer, sums, judgement) = blocking(move || {
             let open = open_as_found(&file)?;
+            open.note_cached(&(0..size));
             fill(&open, &file.path, 0, buffer.bytes_mut())?;
+            open.leave_as_found(&(0..size));
             let mut sums = Sums::new(wire);
             sums.update(buffer.as_ref());
             tap.feed(buffer.as_ref());

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +14,7 @@ use super::confirmed::Journey;
 use super::existing::Same;
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
+use super::ranked::{Permit, Rank, Ranked};
 use super::uploads::Uploads;
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
 use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite, PutOptions};
@@ -55,6 +55,8 @@ pub struct Order {
     pub id: SetId,
     /// As it was found.
     pub set: BackupSet,
+    /// Who goes first.
+    pub rank: Rank,
     /// How its file is watched on its way; for folders it is not.
     pub watch: Option<Watch>,
 }
@@ -69,7 +71,7 @@ pub struct Uploader {
 pub(super) struct Shared {
     pub(super) bucket: Arc<Bucket>,
     pub(super) settings: Settings,
-    large: Arc<Semaphore>,
+    large: Ranked,
 }
 
 /// One file on its way.
@@ -82,6 +84,7 @@ pub(super) struct FileJob {
     /// Whether the key is known to be taken.
     pub(super) taken: bool,
     category: Category,
+    pub(super) rank: Rank,
     pub(super) watch: Option<Watch>,
 }
 
@@ -101,7 +104,7 @@ impl Uploader {
     /// To `bucket`.
     #[must_use]
     pub fn new(bucket: Arc<Bucket>, settings: Settings) -> Self {
-        let large = Arc::new(Semaphore::new(LARGE_FILES));
+        let large = Ranked::new(LARGE_FILES);
         Self { shared: Arc::new(Shared { bucket, settings, large }) }
     }
 
@@ -192,19 +195,19 @@ impl Uploader {
             key,
             retries: AtomicU32::new(0),
             category: order.id.category,
+            rank: order.rank,
             watch: order.watch,
         });
-        let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
+        let rank = order.rank;
         let work = async {
             if file.stamp.size <= SINGLE_PUT_MAX {
-                Ok::<Way, FileError>(Way::Small(shared.settings.pool.slot().await.map_err(closed)?))
+                Way::Small(shared.settings.pool.slot(rank).await)
             } else {
-                let permit = shared.large.clone().acquire_owned().await;
-                Ok(Way::Large(permit.map_err(|_| closed(super::pool::Closed))?))
+                Way::Large(shared.large.acquire(rank).await)
             }
         };
         let way = tokio::select! {
-            way = work => way?,
+            way = work => way,
             () = cancel.cancelled() => return Err(FileError::Cancelled),
         };
         tasks.spawn(async move {
@@ -219,7 +222,7 @@ impl Uploader {
 #[derive(Debug)]
 enum Way {
     Small(Slot),
-    Large(tokio::sync::OwnedSemaphorePermit),
+    Large(Permit),
 }
 
 /// How one file ended: its record with how it went, or why not.
@@ -334,8 +337,7 @@ impl FileJob {
                     self.put_large(progress).await
                 }
                 None if self.file.stamp.size <= SINGLE_PUT_MAX => {
-                    let slot = self.pool().slot().await;
-                    let slot = slot.map_err(|error| FileError::Internal(error.to_string()))?;
+                    let slot = self.pool().slot(self.rank).await;
                     self.put_small(slot, progress).await
                 }
                 None => self.put_large(progress).await,

@@ -19,6 +19,7 @@ mod inspect;
 mod interrupted;
 mod kills;
 mod looking;
+mod neighbour;
 mod other_stores;
 mod patience;
 mod policy;
