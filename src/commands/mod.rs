@@ -19,6 +19,7 @@ mod list;
 mod man;
 mod policy;
 mod restore;
+mod retrieve;
 mod setup;
 mod show;
 mod signals;

@@ -9,6 +9,7 @@
 )]
 #![allow(unreachable_pub, reason = "one binary: nothing outside can reach it anyway")]
 
+mod archived;
 mod backing_up;
 mod check;
 mod command_line;
