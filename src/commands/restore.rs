@@ -394,9 +394,10 @@ pub(super) fn fetch_failure(error: FetchError) -> Failure {
     match error {
         FetchError::Bucket(error) => Failure::from(error),
         FetchError::Cancelled => Failure { code: ExitCode::Interrupted, error: error.into() },
-        FetchError::Damaged { .. } | FetchError::Write { .. } | FetchError::Internal(_) => {
-            Failure::from(anyhow::Error::new(error))
-        }
+        FetchError::Damaged { .. }
+        | FetchError::Write { .. }
+        | FetchError::NoRoom { .. }
+        | FetchError::Internal(_) => Failure::from(anyhow::Error::new(error)),
     }
 }
 

@@ -20,6 +20,7 @@ mod inspect;
 mod interrupted;
 mod kills;
 mod looking;
+mod no_room;
 mod other_stores;
 mod patience;
 mod policy;
