@@ -135,7 +135,9 @@ impl BucketError {
             }
             ErrorKind::NotPrivate => "nothing was sent; `dbbackup check` shows the way that is taken",
             ErrorKind::Server => "wait and run again",
-            ErrorKind::Archived => "retrieve the object from its archive class first",
+            ErrorKind::Archived => {
+                "S3 has to retrieve it from its archive class first: `dbbackup restore KEY --wait` asks for that"
+            }
             ErrorKind::Changed => "the object changed while it was read: run again",
         }
     }

@@ -4,6 +4,7 @@
 //! operator's word ([`Overwrite::Replace`]); payloads are sent once, unsigned, with a checksum that
 //! S3 verifies; no call is retried here, so that whoever counts attempts counts all of them.
 
+mod archive;
 mod attempt;
 mod body;
 mod client;
@@ -19,6 +20,7 @@ mod road;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+pub use archive::{Archive, Asked, Shelf, Tier};
 pub use body::{PartBody, StreamFeed, stream};
 pub use error::{BucketError, ErrorKind};
 pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};

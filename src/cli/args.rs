@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::bucket::Tier;
 use crate::calendar::Day;
 use crate::model::{Category, Selector};
 use crate::policy::Role;
@@ -15,6 +16,7 @@ Examples:
   dbbackup restore mysql/shop/weekly/shop_20250818.sql --to /srv/restore
   dbbackup restore --latest mysql/shop --stdout | mariadb shop
   dbbackup restore --latest oracle/erp --date 2025-08-18
+  dbbackup restore oracle/erp/monthly/rman_25-08-2025 --wait --tier bulk
   dbbackup restore s3://example-backup/backup/mssql/crm/weekly/crm_20250818.bak")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["key", "latest"]))]
 pub struct RestoreArgs {
@@ -39,9 +41,27 @@ pub struct RestoreArgs {
     /// Write one file to standard output, for a pipe
     #[arg(long)]
     pub stdout: bool,
+    /// Objects in archive classes.
+    #[command(flatten)]
+    pub retrieval: WaitArgs,
     /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
+}
+
+/// What is done about objects in archive classes.
+#[derive(Debug, Clone, Args)]
+pub struct WaitArgs {
+    /// Have S3 retrieve what is in an archive class, and wait until it can be read; given again, it
+    /// goes on waiting
+    #[arg(long)]
+    pub wait: bool,
+    /// With --wait: how fast; `DEEP_ARCHIVE` has no expedited [default: standard]
+    #[arg(long, value_enum, ignore_case = true, requires = "wait")]
+    pub tier: Option<Tier>,
+    /// With --wait: how many days the retrieved copy stays readable [default: 7]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365), requires = "wait")]
+    pub days: Option<u32>,
 }
 
 /// Which sets are listed.

@@ -10,12 +10,13 @@ use std::path::PathBuf;
 
 pub use args::{
     AdoptArgs, ConfigCommand, DemoArgs, DrillArgs, ListArgs, PolicyArgs, RestoreArgs, ShowArgs, StatusArgs,
-    VerifyArgs,
+    VerifyArgs, WaitArgs,
 };
 use clap::builder::{PossibleValue, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use crate::bucket::Tier;
 use crate::calendar::{Day, Days};
 use crate::model::{Category, Target};
 use crate::nearest::nearest;
@@ -235,6 +236,16 @@ impl ValueEnum for Role {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.as_str()).help(self.does()))
+    }
+}
+
+impl ValueEnum for Tier {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 

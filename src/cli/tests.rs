@@ -179,3 +179,17 @@ fn catch_up_goes_back_as_far_as_it_says_or_the_configuration_or_a_week() {
     assert_eq!(one.reaching_back(7).to_string(), "2025-08-12 to 2025-08-18");
     assert_eq!((one.reaching_back(0), one.reaching_back(1)), (one, one));
 }
+
+#[test]
+fn how_fast_and_for_how_long_belong_to_wait() {
+    for words in ["--tier bulk", "--days 3", "--wait --tier slow", "--wait --days 0"] {
+        refused(&format!("restore mysql/shop/weekly/shop_20250818.sql {words}"));
+    }
+    let Some(Command::Restore(args)) =
+        parse("restore --latest mysql --wait --tier Bulk --days 3").unwrap().command
+    else {
+        panic!("another command");
+    };
+    let args = args.retrieval;
+    assert_eq!((args.wait, args.tier, args.days), (true, Some(crate::bucket::Tier::Bulk), Some(3)));
+}

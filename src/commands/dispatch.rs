@@ -6,10 +6,11 @@ use chrono::Local;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::backup::{Request, Run};
+use super::retrieve::{DEFAULT_DAYS, Retrieval};
 use super::setup::Failure;
 use super::signals::Signals;
 use super::{adopt, completions, config_check, drill, list, man, policy, restore, show, status, verify};
-use crate::bucket::Overwrite;
+use crate::bucket::{Overwrite, Tier};
 use crate::calendar::{self, Day};
 use crate::causes;
 use crate::cli::{
@@ -204,8 +205,12 @@ impl Terminal {
         let existing = if args.force { Existing::Replace } else { Existing::Keep };
         let _log = self.terminal_log();
         let signals = listen()?;
-        let done =
-            restore::restore(config, &what, &place, existing, signals.token(), &self.lines, self.quiet).await;
+        let retrieval = args.retrieval.wait.then(|| Retrieval {
+            tier: args.retrieval.tier.unwrap_or(Tier::Standard),
+            days: args.retrieval.days.unwrap_or(DEFAULT_DAYS),
+        });
+        let order = restore::Order { what, place, existing, retrieval };
+        let done = restore::restore(config, &order, signals.token(), &self.lines, self.quiet).await;
         interruptible(done, &signals)
     }
 

@@ -21,6 +21,7 @@ mod man;
 mod policy;
 mod record;
 mod restore;
+mod retrieve;
 mod setup;
 mod show;
 mod signals;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::retrieve::{self, Reading, Retrieval};
 use super::setup::{Failure, Site};
 use crate::bucket::ObjectKey;
 use crate::checksum::Checksum;
@@ -45,6 +46,19 @@ pub(super) enum Where {
     Stdout,
 }
 
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    /// Which set.
+    pub(super) what: What,
+    /// Whither.
+    pub(super) place: Where,
+    /// Over what is there, or not.
+    pub(super) existing: Existing,
+    /// Whether what is in an archive class is retrieved and waited for.
+    pub(super) retrieval: Option<Retrieval>,
+}
+
 /// One object with its place below the destination.
 #[derive(Debug, Clone)]
 struct Item {
@@ -58,6 +72,8 @@ struct Item {
 #[derive(Debug)]
 struct Job {
     name: String,
+    /// What names it on the command line.
+    key: String,
     kind: SetKind,
     items: Vec<Item>,
     /// Whether there is a manifest to compare with.
@@ -67,16 +83,22 @@ struct Job {
 /// Restores, and says with the exit code whether the bytes were compared with a manifest.
 pub(super) async fn restore(
     config: &Config,
-    what: &What,
-    place: &Where,
-    existing: Existing,
+    order: &Order,
     cancel: CancellationToken,
     lines: &ui::Lines,
     quiet: bool,
 ) -> Result<ExitCode, Failure> {
+    let Order { what, place, existing, retrieval } = order;
     let site = Site::new(config).await?;
     let job = job(find(&site, what).await?)?;
     let bytes = job.items.iter().map(|item| item.wanted.size).sum();
+    // What is in the way shows before a retrieval is paid for, and before hours of waiting.
+    if let Where::Dir(dir) = place {
+        Place::prepare(dir, &job.name, bytes, *existing).map_err(place_failure)?;
+    }
+    let wanted = job.items.iter().map(|item| item.wanted.clone()).collect();
+    let reading = Reading { name: &job.key, wanted };
+    retrieve::readable(&site, config, &reading, *retrieval, &cancel, lines, quiet).await?;
     let (bars, events) = lines.watch("restoring", bytes, quiet);
     let backup = &config.backup;
     let downloader = Downloader {
@@ -91,7 +113,7 @@ pub(super) async fn restore(
     let proven = job.proven;
     let done = match place {
         Where::Stdout => to_stdout(&downloader, &job).await.map(|()| None),
-        Where::Dir(dir) => to_dir(downloader.clone(), job, dir, existing, bytes).await.map(Some),
+        Where::Dir(dir) => to_dir(downloader.clone(), job, dir, *existing, bytes).await.map(Some),
     };
     drop(downloader);
     bars.finish().await;
@@ -156,17 +178,23 @@ fn job(located: Located) -> Result<Job, Failure> {
         Located::Set(manifest) => {
             let items = manifest.files.iter().map(item).collect::<anyhow::Result<_>>()?;
             announce(&manifest);
-            Ok(Job { name: manifest.id.name.to_string(), kind: manifest.kind, items, proven: true })
+            let (name, key) = (manifest.id.name.to_string(), manifest.id.key());
+            Ok(Job { name, key, kind: manifest.kind, items, proven: true })
         }
         Located::FileOfSet(manifest, file) => {
             announce(&manifest);
             let name = file.path.components().last().unwrap_or_default().to_owned();
             let item = Item { rel: String::new(), ..item(&file)? };
-            Ok(Job { name, kind: SetKind::File, items: vec![item], proven: true })
+            let key = item.wanted.key.to_string();
+            Ok(Job { name, key, kind: SetKind::File, items: vec![item], proven: true })
         }
         Located::Loose { name, objects } => {
             let single = matches!(objects.as_slice(), [(_, path, _)] if path.is_empty());
             let kind = if single { SetKind::File } else { SetKind::Folder };
+            let key = objects.first().map_or_else(String::new, |(key, path, _)| {
+                let folder = key.as_str().strip_suffix(path.as_str()).unwrap_or(key.as_str());
+                format!("{} --unproven", folder.trim_end_matches('/'))
+            });
             let items = objects
                 .into_iter()
                 .map(|(key, rel, size)| Item {
@@ -175,7 +203,7 @@ fn job(located: Located) -> Result<Job, Failure> {
                     stamp: None,
                 })
                 .collect();
-            Ok(Job { name, kind, items, proven: false })
+            Ok(Job { name, key, kind, items, proven: false })
         }
     }
 }
@@ -366,9 +394,10 @@ pub(super) fn fetch_failure(error: FetchError) -> Failure {
     match error {
         FetchError::Bucket(error) => Failure::from(error),
         FetchError::Cancelled => Failure { code: ExitCode::Interrupted, error: error.into() },
-        FetchError::Damaged { .. } | FetchError::Write { .. } | FetchError::Internal(_) => {
-            Failure::from(anyhow::Error::new(error))
-        }
+        FetchError::Damaged { .. }
+        | FetchError::Write { .. }
+        | FetchError::NoRoom { .. }
+        | FetchError::Internal(_) => Failure::from(anyhow::Error::new(error)),
     }
 }
 

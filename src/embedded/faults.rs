@@ -64,6 +64,9 @@ pub enum Fault {
         /// Offset in the body; past the end it changes nothing.
         at: u64,
     },
+    /// What was asked for from an archive class is still being retrieved; without this, it is there as
+    /// soon as it was asked for.
+    StillRetrieving,
     /// Lists come in pages of at most this many entries.
     ShortPages(usize),
     /// `If-None-Match` is ignored.

@@ -24,10 +24,18 @@ pub enum PlaceError {
     #[error("{} exists already and is not overwritten; use --to with another directory, or --force", .0.display())]
     Exists(PathBuf),
     /// Too little room.
-    #[error("restoring needs {needed} bytes and {} has {free} bytes free; use --to with another directory", dir.display())]
+    #[error(
+        "restoring needs {needed} bytes for {} and {} has {free} bytes free, {} too few; make room, or use --to with \
+         another directory",
+        target.display(),
+        dir.display(),
+        needed.saturating_sub(*free)
+    )]
     NoSpace {
         /// The destination directory.
         dir: PathBuf,
+        /// What was to be written.
+        target: PathBuf,
         /// Bytes wanted.
         needed: u64,
         /// Bytes there.
@@ -83,7 +91,7 @@ impl Place {
         // What an interrupted restore took already is not needed twice.
         let needed = bytes.saturating_sub(allocated(&partial));
         if free < needed {
-            return Err(PlaceError::NoSpace { dir: dir.to_owned(), needed, free });
+            return Err(PlaceError::NoSpace { dir: dir.to_owned(), target, needed, free });
         }
         Ok(Self { dir: dir.to_owned(), target, partial, existing, lock: None })
     }

@@ -55,12 +55,44 @@ pub enum FetchError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The disk is full, or a quota is.
+    #[error(
+        "write {}: {source}: it needs {needed} bytes more and its file system has {free} free, {} too few; make room \
+         and give the same command again, which goes on where it stopped",
+        path.display(),
+        needed.saturating_sub(*free)
+    )]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of it that have no place yet.
+        needed: u64,
+        /// Bytes that the file system has; a quota may grant fewer.
+        free: u64,
+        /// The system's words.
+        source: std::io::Error,
+    },
     /// The run was interrupted.
     #[error("interrupted")]
     Cancelled,
     /// A task of ours ended without an answer.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl FetchError {
+    /// The system's refusal to write to `file`, which is to have `size` bytes.
+    pub(super) fn write(path: &Path, file: &File, size: u64, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        use std::os::unix::fs::MetadataExt as _;
+        let path = path.to_owned();
+        if !matches!(source.kind(), StorageFull | QuotaExceeded) {
+            return Self::Write { path, source };
+        }
+        let there = file.metadata().map_or(0, |metadata| metadata.blocks() * 512);
+        let free = rustix::fs::fstatvfs(file).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        Self::NoRoom { path, needed: size.saturating_sub(there), free, source }
+    }
 }
 
 /// What all downloads of a command share.
@@ -127,7 +159,8 @@ impl Downloader {
         let label = path.file_name().unwrap_or_default().to_string_lossy();
         let progress = Arc::new(self.events.start(label.trim_end_matches(".partial"), wanted.size));
         let file = Arc::new(file);
-        let write_error = |source| FetchError::Write { path: path.to_owned(), source };
+        let written = file.clone();
+        let write_error = |source| FetchError::write(path, &written, wanted.size, source);
         let was_there = file.metadata().map_err(write_error)?.len() == wanted.size;
         preallocate(&file, wanted.size).map_err(write_error)?;
         let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
@@ -317,18 +317,25 @@ impl FileJob {
         }
         let wire = upload.algorithm.map(|_| sums.wire().value());
         let what = format!("send part {} of {}", part.number, self.file.path.display());
-        let receipt = self
+        let unread: Mutex<Option<FileError>> = Mutex::default();
+        let sent = self
             .policy()
             .run(&what, &self.retries, || async {
                 let (feed, body) = bucket::stream(part.len);
                 let sending = self.bucket().upload_part(upload, part.number, body, wire.clone());
                 // A read that fails ends the feed, and with it the request.
                 let reading = read_into(open.clone(), path.clone(), offset, len, feed);
-                let (_read, receipt) = tokio::join!(reading, sending);
+                let (read, receipt) = tokio::join!(reading, sending);
+                *unread.lock().unwrap_or_else(PoisonError::into_inner) = read.err();
                 receipt
             })
-            .await?;
-        Ok((part.number, receipt, sums, part.len))
+            .await;
+        match (sent, unread.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+            (Ok(receipt), _) => Ok((part.number, receipt, sums, part.len)),
+            // The request only says that its body ended.
+            (Err(_), Some(error)) => Err(error),
+            (Err(error), None) => Err(error.into()),
+        }
     }
 
     /// An unfinished upload of this key that an earlier run left, with its parts. Whoever may not

@@ -67,7 +67,7 @@ impl Range {
         let digest = tokio::task::spawn_blocking(move || {
             digest.update(buffer.as_ref());
             file.write_all_at(buffer.as_ref(), part.offset)
-                .map_err(|source| FetchError::Write { path, source })?;
+                .map_err(|source| FetchError::write(&path, &file, size, source))?;
             if let Some(journal) = journal {
                 journal.ranges.add(&journal.of, size, part, &digest);
             }

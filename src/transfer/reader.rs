@@ -67,7 +67,7 @@ pub(super) fn fill(open: &OpenFile, path: &Path, offset: u64, buffer: &mut [u8])
             .read_at(rest, offset + done as u64)
             .map_err(|source| FileError::Read { path: path.to_owned(), source })?;
         if read == 0 {
-            let (from, to) = (offset + buffer.len() as u64, offset + done as u64);
+            let (from, to) = (open.stamp().size, offset + done as u64);
             return Err(FileError::Changed { path: path.to_owned(), changed: Changed::Shrank { from, to } });
         }
         done += read;

@@ -4,7 +4,7 @@ mod progress;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-pub use progress::{Bars, Lines};
+pub use progress::{Bars, Lines, Waiting};
 
 /// Writes a result to standard output. A reader that went away (`| head`) is no error.
 pub fn result(text: &str) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -24,7 +25,37 @@ pub struct Bars {
     task: Option<JoinHandle<()>>,
 }
 
+/// One line that changes while something is waited for; gone when this is dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    bar: ProgressBar,
+}
+
+impl Waiting {
+    /// What is shown from now on.
+    pub fn say(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 impl Lines {
+    /// A line for a wait; nothing where nobody watches.
+    #[must_use]
+    pub fn waiting(&self, quiet: bool) -> Waiting {
+        if quiet || !super::is_watched() {
+            return Waiting { bar: ProgressBar::hidden() };
+        }
+        let bar = self.bars.add(ProgressBar::new_spinner().with_style(style("{spinner} {wide_msg}")));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Waiting { bar }
+    }
+
     /// Shows a transfer of `total` bytes; nothing where nobody watches. The events go to whoever
     /// transfers.
     #[must_use]

@@ -9,6 +9,7 @@
 )]
 #![allow(unreachable_pub, reason = "one binary: nothing outside can reach it anyway")]
 
+mod archived;
 mod backing_up;
 mod check;
 mod command_line;
@@ -20,6 +21,7 @@ mod interrupted;
 mod kills;
 mod looking;
 mod neighbour;
+mod no_room;
 mod other_stores;
 mod patience;
 mod policy;

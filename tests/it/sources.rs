@@ -157,3 +157,107 @@ fn a_file_that_got_into_an_rman_folder_meanwhile_makes_it_no_backup() {
     world.backup().exits(0);
     assert_eq!(world.keys().len(), 4);
 }
+
+/// Between the plan and the first read of the sets that lie in the bucket under `mysql`, this much time
+/// passes; the deed is done in it.
+const MEANWHILE: std::time::Duration = std::time::Duration::from_millis(2500);
+
+#[test]
+fn what_is_no_longer_a_readable_file_when_it_is_read_is_named_and_the_others_go() {
+    let world = World::new();
+    let (gone, locked, folder, pipe) = ("gone", "locked", "folder", "pipe");
+    let path = |app: &str| world.path(&format!("mysql/{app}/{app}_20250818.sql"));
+    for app in [gone, locked, folder, pipe, "whole"] {
+        world.dump(&format!("{app}/{app}_20250818.sql"));
+    }
+    world.faults().add(Rule::new(Fault::DelayReply(MEANWHILE)).on(Op::ListObjectsV2).key("backup/mysql/"));
+    let run = world.begin_unprivileged(&["mysql", "--date", WEEKLY]);
+    // With the first of them asked for, all are planned.
+    world.wait_for_a_fault();
+    fs::set_permissions(path(locked), fs::Permissions::from_mode(0o000)).unwrap();
+    for app in [gone, folder, pipe] {
+        fs::remove_file(path(app)).unwrap();
+    }
+    fs::create_dir(path(folder)).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        path(pipe),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let run = run.finish().exits(1);
+    for (app, why) in [
+        (gone, "it is no longer there"),
+        (locked, "Permission denied"),
+        (folder, "it is a folder, not a regular file"),
+        (pipe, "it is a named pipe, not a regular file"),
+    ] {
+        let line =
+            run.stderr.lines().find(|line| line.contains("ERROR") && line.contains(&format!("{app}_2025")));
+        assert!(line.is_some_and(|line| line.contains(why)), "{app}: {}", run.stderr);
+    }
+    world.heal();
+    let stored: Vec<_> = world.whole_manifests().iter().map(|set| set["app"].clone()).collect();
+    assert_eq!((stored, world.keys().len()), (vec!["whole".into()], 1));
+}
+
+#[test]
+fn a_large_file_that_is_cut_or_removed_while_it_is_read_is_not_stored() {
+    // One part is read at a time, so that most of the file is unread when the first is on its way.
+    let world = World::new();
+    world.configure(|text| {
+        text.replace("part_size =", "concurrency = 1\nbuffer_memory = \"5MiB\"\npart_size =")
+    });
+    for (deed, why) in [(true, "it shrank from 20000000 to"), (false, "it was removed or renamed")] {
+        let bak = world.bak("crm/crm_20250818.bak", 20_000_000);
+        let parts = world.server.count(Op::UploadPart);
+        let rate = Fault::Drip { bytes_per_second: 6_000_000 };
+        world.faults().add(Rule::new(rate).on(Op::UploadPart));
+        let run = world.begin(&["all", "--date", WEEKLY]);
+        world.wait_for(Op::UploadPart, parts + 1);
+        if deed {
+            fs::File::options().write(true).open(&bak).unwrap().set_len(6_000_000).unwrap();
+        } else {
+            fs::remove_file(&bak).unwrap();
+        }
+        run.finish().exits(1).says(why);
+        world.heal();
+        assert!(world.keys().is_empty() && world.whole_manifests().is_empty());
+        assert_eq!(world.open_uploads(), 0, "nothing of it is of use");
+    }
+}
+
+#[test]
+fn an_rman_folder_of_which_a_file_is_removed_meanwhile_has_no_manifest() {
+    let world = World::new();
+    let folder = world.rman("erp/rman_erp_18-08-2025");
+    world.faults().add(Rule::new(Fault::Drip { bytes_per_second: 10_000 }).on(Op::PutObject).key("/0b3v"));
+    let run = world.begin(&["all", "--date", WEEKLY]);
+    world.wait_for(Op::PutObject, 1);
+    fs::remove_file(folder.join("0a3v1k2m_1_1")).unwrap();
+    run.finish().exits(1).says("0a3v1k2m_1_1");
+    world.heal();
+    assert!(world.whole_manifests().is_empty());
+}
+
+#[test]
+fn a_file_that_is_cut_while_a_part_goes_in_pieces_says_so() {
+    let world = World::new();
+    world.configure(|text| {
+        text.replace("part_size =", "concurrency = 1\nbuffer_memory = \"5MiB\"\npart_size =")
+    });
+    let bak = world.bak("crm/crm_20250818.bak", 4096);
+    // Nothing of it is on the disk; its parts are of 27 MB, and go in pieces.
+    fs::File::options().write(true).open(&bak).unwrap().set_len(1 << 38).unwrap();
+    world.faults().add(Rule::new(Fault::Drip { bytes_per_second: 2_000_000 }).on(Op::UploadPart));
+    let run = world.begin(&["all", "--date", WEEKLY]);
+    world.wait_for(Op::UploadPart, 1);
+    fs::File::options().write(true).open(&bak).unwrap().set_len(1 << 20).unwrap();
+    let run = run.finish().exits(1).says("it shrank from 274877906944 to");
+    assert!(!run.stderr.contains("[RETRY]"), "it would only fail again: {}", run.stderr);
+    world.heal();
+    assert!(world.keys().is_empty() && world.whole_manifests().is_empty());
+    assert_eq!(world.open_uploads(), 0, "nothing of it is of use");
+}

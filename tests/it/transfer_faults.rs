@@ -225,3 +225,75 @@ fn clock_that_is_off_is_told_as_such() {
     world.faults().add(Rule::new(Fault::CLOCK_SKEW));
     world.backup().exits(5).says("clock");
 }
+
+#[test]
+fn wrong_entity_tag_of_a_part_completes_nothing_and_the_next_run_stores_it() {
+    trouble_passes(vec![Rule::new(Fault::WrongEtag).on(Op::UploadPart).times(1)], 1);
+}
+
+#[test]
+fn wrong_entity_tags_of_whole_objects_change_no_byte() {
+    let world = company();
+    world.faults().add(Rule::new(Fault::WrongEtag).on(Op::PutObject));
+    world.faults().add(Rule::new(Fault::WrongEtag).on(Op::CompleteMultipartUpload));
+    world.backup().exits(0);
+    world.heal();
+    assert_eq!(stored_sets_restore(&world), 2);
+}
+
+/// A store that tells every checksum as it was sent, over bytes that it damaged, cannot be seen through
+/// while sending; whatever reads the bytes sees it.
+#[test]
+fn damage_under_a_checksum_that_is_told_as_sent_never_restores() {
+    let world = company();
+    world.faults().add(Rule::new(Fault::SkipVerification));
+    for op in [Op::PutObject, Op::UploadPart] {
+        world.faults().add(Rule::new(Fault::FlipStoredBit { at: 1000 }).on(op).key("_20250818").times(1));
+    }
+    world.faults().add(Rule::new(Fault::FlipStoredBit { at: 1000 }).on(Op::PutObject).key(SMALL).times(1));
+    world.backup().exits(0);
+    world.heal();
+    for key in [LARGE, SMALL] {
+        world.run(&["restore", key]).exits(1).says("is damaged");
+        assert!(!world.path("out").join(key.rsplit('/').next().unwrap()).exists());
+        world.run(&["restore", key, "--stdout"]).exits(1).says("is damaged");
+    }
+    let verified = world.run(&["verify", "--reread"]).exits(1);
+    for key in [LARGE, SMALL] {
+        assert!(verified.stdout.contains(key) || verified.stderr.contains(key), "{verified:?}");
+    }
+}
+
+#[test]
+fn answer_that_comes_after_the_attempts_time_is_found_to_have_been_a_success() {
+    for op in [Op::CompleteMultipartUpload, Op::PutObject] {
+        let world = company();
+        let limits = "attempt_timeout = \"2s\"\nmin_rate = \"20MB/s\"\npath_style";
+        world.configure(|text| text.replace("path_style", limits));
+        let late = Fault::DelayReply(std::time::Duration::from_secs(4));
+        world.faults().add(Rule::new(late).on(op).key("20250818").times(1));
+        world.backup().exits(0).says("[RETRY]");
+        assert_eq!(world.faults().fired(), 1);
+        world.heal();
+        assert_eq!(stored_sets_restore(&world), 2);
+        assert_eq!(world.open_uploads(), 0);
+        let sent = world.server.count(Op::UploadPart);
+        world.backup().exits(0);
+        assert_eq!(world.server.count(Op::UploadPart), sent);
+    }
+}
+
+#[test]
+fn line_that_is_slow_but_not_too_slow_is_waited_for() {
+    let world = company();
+    // A part takes 1.7 s: longer than an attempt without a body may, and not as long as it may at min_rate.
+    let limits = "attempt_timeout = \"1s\"\nmin_rate = \"1MB/s\"\npath_style";
+    world.configure(|text| text.replace("path_style", limits));
+    let drip = Fault::Drip { bytes_per_second: 3_000_000 };
+    world.faults().add(Rule::new(drip.clone()).on(Op::UploadPart));
+    let sent = world.backup().exits(0);
+    world.faults().add(Rule::new(drip).on(Op::GetObject).key(LARGE));
+    let restored = world.run(&["restore", LARGE]).exits(0);
+    assert!(!(sent.stderr + &restored.stderr).contains("[RETRY]"));
+    assert_same(&world.path("mysql/shop/shop_20250818.sql"), &world.path("out/shop_20250818.sql"));
+}

@@ -1,5 +1,6 @@
 //! The S3 operations over the store, as s3s calls them.
 
+mod archive;
 mod attributes;
 mod convert;
 mod listing;
@@ -22,7 +23,8 @@ use s3s::dto::{
     ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput,
     ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
     ListPartsInput, ListPartsOutput, Owner, PutBucketVersioningInput, PutBucketVersioningOutput,
-    PutObjectInput, PutObjectOutput, UploadPartInput, UploadPartOutput,
+    PutObjectInput, PutObjectOutput, RestoreObjectInput, RestoreObjectOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -168,6 +170,10 @@ impl S3 for Api {
         request: S3Request<GetObjectAttributesInput>,
     ) -> Reply<GetObjectAttributesOutput> {
         attributes::get(&self.store, &request)
+    }
+
+    async fn restore_object(&self, request: S3Request<RestoreObjectInput>) -> Reply<RestoreObjectOutput> {
+        archive::restore(&self.store, &request)
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Reply<DeleteObjectOutput> {

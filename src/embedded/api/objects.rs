@@ -13,7 +13,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::convert::{self, Declared, headers_in, hits, sums_in, sums_out};
-use super::{Reply, reply};
+use super::{Reply, archive, reply};
 use crate::embedded::faults::{Fault, Hits};
 use crate::embedded::store::{Condition, Deleted, Headers, Store, Version, Versioning};
 use crate::embedded::sums::{self, Kind};
@@ -115,6 +115,7 @@ pub(super) fn get(store: &Store, request: &S3Request<GetObjectInput>) -> Reply<G
     let (hits, input) = (hits(request), &request.input);
     let version = store.find(&input.bucket, &input.key, input.version_id.as_deref())?;
     check_read(&version, input.if_match.as_ref(), input.if_none_match.as_ref())?;
+    archive::check_readable(&version, &hits)?;
     let span = span(input.range, version.size)?;
     let mut output = GetObjectOutput {
         content_length: Some(convert::signed(span.end - span.start)),
@@ -157,6 +158,7 @@ macro_rules! describe {
         $output.cache_control = headers.cache_control.clone();
         $output.metadata = Some(headers.metadata.clone().into_iter().collect());
         $output.storage_class = convert::storage_class(headers);
+        $output.restore = archive::told(archive::state(&$version, &$hits));
         $output.server_side_encryption = headers.sse.clone().map(ServerSideEncryption::from);
         $output.ssekms_key_id = headers.kms_key.clone();
         // Told when asked for, and never for a part of the object.
@@ -176,6 +178,7 @@ pub(super) async fn copy(store: &Store, request: S3Request<CopyObjectInput>) -> 
         return Err(s3_error!(NotImplemented, "only objects of buckets can be copied"));
     };
     let source = store.find(bucket, key, version_id.as_deref())?;
+    archive::check_readable(&source, &hits)?;
     let replaces = input
         .metadata_directive
         .as_ref()

@@ -14,6 +14,7 @@
 //! was just written. Bodies pass through in pieces; small blocking file calls are made where they
 //! stand, because the page cache answers them.
 
+mod archive;
 mod objects;
 mod receive;
 mod records;
@@ -32,6 +33,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
+pub(super) use archive::Archived;
 pub(super) use objects::{Condition, Deleted};
 pub(super) use receive::Received;
 pub(super) use records::{Coverage, Headers, Part, Stamp, UploadRecord, Version, Versioning};

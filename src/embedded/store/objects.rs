@@ -105,6 +105,7 @@ impl Store {
             coverage: Coverage::FullObject,
             parts: Vec::new(),
             headers: Headers::default(),
+            retrieval: None,
             segments: Vec::new(),
         }
     }

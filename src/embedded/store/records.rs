@@ -92,6 +92,13 @@ pub(in super::super) struct Part {
     pub(super) file: String,
 }
 
+/// A retrieval from an archive class that was asked for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(in super::super) struct Retrieval {
+    pub(super) asked: Stamp,
+    pub(super) days: u32,
+}
+
 /// One version of an object, or the mark that it was deleted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in super::super) struct Version {
@@ -108,6 +115,8 @@ pub(in super::super) struct Version {
     pub(in super::super) coverage: Coverage,
     pub(in super::super) parts: Vec<Part>,
     pub(in super::super) headers: Headers,
+    #[serde(default)]
+    pub(super) retrieval: Option<Retrieval>,
     pub(super) segments: Vec<Segment>,
 }
 

@@ -226,6 +226,11 @@ outage_patience = "0s"
 
     /// Runs it without the right of root to read whatever it wants.
     pub fn run_unprivileged(&self, args: &[&str]) -> Output {
+        self.begin_unprivileged(args).finish()
+    }
+
+    /// Begins what [`World::run_unprivileged`] does, and does not wait.
+    pub fn begin_unprivileged(&self, args: &[&str]) -> Running {
         use rustix::thread::{
             CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities,
         };
@@ -243,7 +248,7 @@ outage_patience = "0s"
                     sets.permitted -= reading;
                     sets.inheritable -= reading;
                     set_capabilities(None, sets).unwrap();
-                    finished(command.spawn().unwrap())
+                    Running(Some(command.spawn().unwrap()))
                 })
                 .join()
                 .unwrap()
@@ -268,6 +273,16 @@ outage_patience = "0s"
         let begun = Instant::now();
         while self.server.count(op) < count {
             assert!(begun.elapsed() < Duration::from_secs(20), "no {op:?} came");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until a rule fires.
+    #[track_caller]
+    pub fn wait_for_a_fault(&self) {
+        let begun = Instant::now();
+        while self.faults().fired() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no request met a fault");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
