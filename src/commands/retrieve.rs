@@ -210,23 +210,25 @@ async fn wait(
     let mut told: Option<tokio::time::Instant> = None;
     // All have to be ready, so the first that is not stands for the rest.
     while let Some((first, _)) = waiting.first() {
-        let ready = match look(site, first).await {
-            Ok(shelf) => is_ready(first, shelf, request)?,
-            // A wait of hours outlasts a broken line.
-            Err(error) if error.is_transient() => {
-                tracing::warn!("{error}; looking again in {}", humantime::format_duration(pause));
-                false
-            }
-            Err(error) => return Err(error.into()),
+        let seen = match look(site, first).await {
+            Ok(shelf) if is_ready(first, shelf, request)? => Some(still_waiting(site, &waiting).await),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
         };
-        if ready {
-            let wanted: Vec<Wanted> = waiting.iter().map(|(wanted, _)| wanted.clone()).collect();
-            let Found { archived, retrieving } = survey(site, &wanted).await?;
-            for (wanted, archive) in &archived {
-                is_ready(wanted, Some(Shelf::Archived(*archive)), request)?;
+        match seen {
+            None => {}
+            Some(Ok(Found { archived, retrieving })) => {
+                for (wanted, archive) in &archived {
+                    is_ready(wanted, Some(Shelf::Archived(*archive)), request)?;
+                }
+                waiting = archived.into_iter().chain(retrieving).collect();
+                continue;
             }
-            waiting = archived.into_iter().chain(retrieving).collect();
-            continue;
+            // A wait of hours outlasts a broken line.
+            Some(Err(error)) if error.is_transient() => {
+                tracing::warn!("{error}; looking again in {}", humantime::format_duration(pause));
+            }
+            Some(Err(error)) => return Err(error.into()),
         }
         let state = progress(name, total - waiting.len(), total, &waiting, request);
         line.say(&state);
@@ -307,6 +309,11 @@ async fn survey(site: &Site, wanted: &[Wanted]) -> Result<Found, BucketError> {
         }
     }
     Ok(found)
+}
+
+async fn still_waiting(site: &Site, waiting: &[Waiting]) -> Result<Found, BucketError> {
+    let wanted: Vec<Wanted> = waiting.iter().map(|(wanted, _)| wanted.clone()).collect();
+    survey(site, &wanted).await
 }
 
 async fn look(site: &Site, wanted: &Wanted) -> Result<Option<Shelf>, BucketError> {

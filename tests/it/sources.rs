@@ -208,7 +208,7 @@ fn a_large_file_that_is_cut_or_removed_while_it_is_read_is_not_stored() {
     // One part is read at a time, so that most of the file is unread when the first is on its way.
     let world = World::new();
     world.configure(|text| {
-        text.replace("part_size =", "concurrency = 1\nbuffer_memory = \"5MiB\"\npart_size =")
+        text.replace("part_size =", "concurrency = 1\nmax_memory = \"40MiB\"\npart_size =")
     });
     for (deed, why) in [(true, "it shrank from 20000000 to"), (false, "it was removed or renamed")] {
         let bak = world.bak("crm/crm_20250818.bak", 20_000_000);
@@ -246,7 +246,7 @@ fn an_rman_folder_of_which_a_file_is_removed_meanwhile_has_no_manifest() {
 fn a_file_that_is_cut_while_a_part_goes_in_pieces_says_so() {
     let world = World::new();
     world.configure(|text| {
-        text.replace("part_size =", "concurrency = 1\nbuffer_memory = \"5MiB\"\npart_size =")
+        text.replace("part_size =", "concurrency = 1\nmax_memory = \"40MiB\"\npart_size =")
     });
     let bak = world.bak("crm/crm_20250818.bak", 4096);
     // Nothing of it is on the disk; its parts are of 27 MB, and go in pieces.
