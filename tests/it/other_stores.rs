@@ -85,7 +85,7 @@ fn connections_cut_in_the_middle_of_parts_are_tried_again() {
 fn credentials_that_expire_in_the_middle_stop_the_set_and_the_next_run_goes_on() {
     let world = company();
     world.faults().add(Rule::new(Fault::EXPIRED_TOKEN).on(Op::UploadPart).after(1));
-    world.backup().exits(1).says("ExpiredToken").says("check the credentials");
+    world.backup().exits(1).says("ExpiredToken").says("the credentials' source gives new ones");
     world.heal();
     assert_eq!(world.whole_manifests().len(), 3);
     world.backup().exits(0);
