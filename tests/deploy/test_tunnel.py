@@ -138,7 +138,7 @@ class Vpn:
 
     def answers(self, port=PORT):
         return subprocess.run(inside(self.sites.db, sys.executable, "-c",
-                                     f"import socket; socket.create_connection(('{ENDPOINT}', {PORT}), 2)"),
+                                     f"import socket; socket.create_connection(('{ENDPOINT}', {port}), 2)"),
                               capture_output=True, check=False).returncode == 0
 
     def both_up(self, seconds):
@@ -242,26 +242,46 @@ def test_upload_and_download_go_through_the_tunnel_and_only_through_it(vpn, dump
 
 
 def cut_in_mid_upload(vpn, start, size):
-    """Starts an upload, takes the first tunnel's link away once a sixth is through, and waits."""
+    """Starts an upload, takes away the link of the tunnel that carries it once a sixth is through, and waits.
+
+    Which one that is, is told by the bytes since the upload began: over its lifetime the other tunnel may
+    have carried more.
+    """
     vpn.both_up(60)
-    before = vpn.through_the_tunnels()
+    wait(lambda: len(vpn.routes()) == 2, 10, "a route for each tunnel")
+    before, standing = vpn.through_the_tunnels(), vpn.gw.carried()
     upload = start()
-    wait(lambda: vpn.through_the_tunnels() - before > size // 6, 60, "a sixth of the upload")
-    in_use = max(vpn.gw.carried().items(), key=lambda item: item[1])[0]
-    letter = {"aws1": "a", "aws2": "b"}[in_use]
-    began = time.monotonic()
-    vpn.sites.cut(letter)
     try:
-        assert upload.poll() is None, "the upload ended before the cut"
-        assert vpn.through_the_tunnels() - before < size
-        out, _ = upload.communicate(timeout=200)
-        took = time.monotonic() - began
-        alive = vpn.gw.up()
+        wait(lambda: vpn.through_the_tunnels() - before > size // 6 or upload.poll() is not None, 60,
+             "a sixth of the upload")
+        since = carried_since(vpn, standing)
+        in_use, other = sorted(since, key=since.get, reverse=True)
+        letter = {"aws1": "a", "aws2": "b"}[in_use]
+        began = time.monotonic()
+        vpn.sites.cut(letter)
+        try:
+            assert upload.poll() is None, f"the upload ended before the cut: {upload.communicate()[0]}"
+            assert vpn.through_the_tunnels() - before < size
+            out, _ = upload.communicate(timeout=200)
+            took = time.monotonic() - began
+            alive, after = vpn.gw.up(), carried_since(vpn, standing)
+        finally:
+            vpn.sites.mend(letter)
     finally:
-        vpn.sites.mend(letter)
-    print(f"{in_use} was cut; the upload ended {took:.0f} s later over {alive}")
+        upload.kill()
+    print(f"{in_use} was cut; the upload ended {took:.0f} s later over {alive}; bytes since its start: "
+          f"{since} at the cut, {after} at the end")
     assert in_use not in alive
+    assert after[other] - since[other] > size // 2, "the rest did not go through the other tunnel"
     return upload.returncode, out
+
+
+def carried_since(vpn, before):
+    """Bytes that each tunnel has sent since `before`, what vpn.gw.carried() said then."""
+    since = {"aws1": 0, "aws2": 0}
+    for (name, number), sent in vpn.gw.carried().items():
+        since[name] += sent - before.get((name, number), 0)
+    return since
 
 
 def test_upload_survives_the_loss_of_the_tunnel_in_use(vpn, dump, tmp_path):
