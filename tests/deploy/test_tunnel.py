@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vpn import (ENDPOINT, KEYS, OWN, Charon, Sites, aws_side, customer_gateway_xml, from_aws,
+from vpn import (DATABASE, ENDPOINT, KEYS, OWN, Charon, Sites, aws_side, customer_gateway_xml, from_aws,
                  inside, sh, wait)
 from cfn import DEPLOY
 
@@ -225,6 +225,38 @@ def test_mss_of_connections_is_clamped_to_what_aws_names(vpn):
     mss = seen(watch)["mss"]
     assert mss and max(mss) <= 1379
     assert mss[0] == 1379  # the client's own was 1460
+
+
+def test_the_vpc_can_open_no_connection_to_the_company(vpn, tmp_path):
+    connect = ("import socket, sys\nsocket.create_connection((sys.argv[1], 4433), 2, "
+               f"source_address=('{ENDPOINT}', 0)).recv(2)")
+
+    def reached(address):
+        return subprocess.run(inside(vpn.sites.aws, sys.executable, "-c", connect, address), capture_output=True,
+                              check=False).returncode == 0
+
+    listen = ("import socket\ns = socket.create_server(('', 4433)); print('ready', flush=True)\n"
+              "while True: s.accept()[0].sendall(b'ok')")
+    listeners = [subprocess.Popen(inside(namespace, sys.executable, "-c", listen), stdout=subprocess.PIPE, text=True)
+                 for namespace in (vpn.sites.db, vpn.sites.gw)]
+    try:
+        assert all(child.stdout.readline() == "ready\n" for child in listeners)
+        addresses = (DATABASE, "10.20.0.1")
+        assert [reached(address) for address in addresses] == [False, False]
+        assert vpn.answers()
+        # It is the filter: without it both are reached.
+        rules = tmp_path / "rules"
+        rules.write_text(sh(*inside(vpn.sites.gw, "nft", "list", "ruleset")))
+        sh(*inside(vpn.sites.gw, "nft", "flush", "ruleset"))
+        try:
+            assert [reached(address) for address in addresses] == [True, True]
+        finally:
+            sh(*inside(vpn.sites.gw, "nft", "-f", rules))
+        assert [reached(address) for address in addresses] == [False, False]
+    finally:
+        for child in listeners:
+            child.kill()
+            child.wait(20)
 
 
 def test_upload_and_download_go_through_the_tunnel_and_only_through_it(vpn, dump, tmp_path):
