@@ -199,6 +199,20 @@ def test_the_nightly_drop_ins_make_the_timer_daily_and_keep_the_unit_sound(tmp_p
     assert date.fromisoformat(second) - date.fromisoformat(first) == timedelta(1)
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_the_watch_over_the_tunnels_is_sound_and_can_do_little(tmp_path):
+    for unit in ("dbbackup-vpn-watch.service", "dbbackup-vpn-watch.timer"):
+        text = (DEPLOY / "strongswan" / unit).read_text()
+        (tmp_path / unit).write_text(text.replace("/etc/swanctl/dbbackup-watch", "/bin/true"))
+    units = [tmp_path / "dbbackup-vpn-watch.service", tmp_path / "dbbackup-vpn-watch.timer"]
+    (tmp_path / "strongswan.service").write_text("[Service]\nExecStart=/bin/true\n")
+    run = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
+    run = subprocess.run(["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=25", units[0]],
+                         capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 @pytest.mark.skipif("DBBACKUP_BIN" not in os.environ, reason="DBBACKUP_BIN is not set: no binary to walk with")
 def test_the_walks_own_commands_back_up_and_prove_and_restore(tmp_path):
     """Steps 4, 5 and 7 as they stand, against the server of `demo --serve` in place of the bucket."""
