@@ -372,6 +372,33 @@ def test_a_parameter_with_a_wildcard_is_refused(name, parameter, value):
         Template(name, **good | {parameter: value})
 
 
+def test_no_allowance_says_what_it_is_not_or_everything():
+    """NotAction, NotResource and NotPrincipal in an Allow give away all that is invented later."""
+    documents = {name: r["Properties"]["PolicyDocument"] for name, r in IDENTITIES.body["Resources"].items()
+                 if r["Type"] == "AWS::IAM::ManagedPolicy"}
+    documents = {name: IDENTITIES.resolve(d) for name, d in documents.items()}
+    documents |= {"bucket": BUCKET_POLICY, "key": KEY_POLICY, "endpoint": ENDPOINT_POLICY}
+    wide = {"AccountDecidesByIam", "OnlyTheBackupBucketAndOnlyOurAccount"}  # an owner; a road, whose travellers have policies
+    for name, document in documents.items():
+        for statement in document["Statement"]:
+            if statement["Effect"] != "Allow":
+                continue
+            assert not {"NotAction", "NotResource", "NotPrincipal"} & set(statement), (name, statement)
+            if statement["Sid"] not in wide:
+                assert "*" not in "".join(statement["Action"]), (name, statement)
+                assert "*" not in (statement["Resource"], statement.get("Principal")), (name, statement)
+    assert not [s for s in BUCKET_POLICY["Statement"] if s["Effect"] == "Allow"]  # it gives nobody anything
+
+
+def test_a_bucket_with_keys_of_s3_takes_no_other_encryption_either():
+    plain = Template("bucket", attributes={"Bucket": BUCKET, "Bucket.Arn": ARN}, BucketName=BUCKET, VpcEndpointId=ENDPOINT,
+                     AdministratorArn=ADMIN, Encryption="S3").resource("BucketPolicy")["PolicyDocument"]
+    headers = [{}, {SSE: "AES256"}, {SSE: "aws:kms"}, {SSE: "aws:kms:dsse"},
+               {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": OTHER_KEY}, {f"{SSE}-customer-algorithm": "AES256"}]
+    asked = [Caller("uploader").request("s3:PutObject", OWN, NEW | h, bucket_policy=plain) for h in headers]
+    assert [a == "Allowed" for a in node({"requests": asked})] == [True, True, False, False, False, False]
+
+
 def test_what_guards_the_backups_outlives_its_stack():
     for logical in ("Bucket", "BucketPolicy", "Key", "LogBucket", "LogBucketPolicy"):
         resource = BUCKET_T.body["Resources"][logical]
