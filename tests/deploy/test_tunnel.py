@@ -327,20 +327,6 @@ def test_upload_survives_the_loss_of_the_tunnel_in_use(vpn, dump, tmp_path):
     assert digest(tmp_path / "back.sql") == digest(dump)
 
 
-def test_the_lost_tunnel_comes_back_by_itself(vpn):
-    vpn.both_up(60)
-    wait(lambda: len(vpn.routes()) == 2, 10, "a route for each tunnel")
-    assert vpn.answers()
-
-
-def test_the_watch_brings_back_a_tunnel_that_charon_has_given_up(vpn):
-    vpn.gw.swanctl("--terminate", "--ike", "aws2")
-    assert vpn.gw.up() == {"aws1"}
-    sh(DEPLOY / "strongswan/watch", "--uri", vpn.gw.socket,
-       env=os.environ | {"STRONGSWAN_CONF": str(vpn.directory / "gw/strongswan.conf")})
-    vpn.both_up(10)
-
-
 @pytest.mark.skipif("DBBACKUP_BIN" not in os.environ, reason="DBBACKUP_BIN is not set: no binary to send with")
 def test_dbbackup_backs_up_and_restores_through_the_tunnel_and_survives_its_loss(vpn, dump, tmp_path):
     """Against the strict server of `demo --serve`: the emulator answers CRC64NVME with another checksum."""
@@ -389,6 +375,20 @@ dir = "{tmp_path}/state"
        env=environment, timeout=240)
     back, = (p for p in (tmp_path / "back").rglob("*") if p.is_file())
     assert digest(back) == digest(dump)
+
+
+def test_the_lost_tunnel_comes_back_by_itself(vpn):
+    vpn.both_up(60)
+    wait(lambda: len(vpn.routes()) == 2, 10, "a route for each tunnel")
+    assert vpn.answers()
+
+
+def test_the_watch_brings_back_a_tunnel_that_charon_has_given_up(vpn):
+    vpn.gw.swanctl("--terminate", "--ike", "aws2")
+    assert vpn.gw.up() == {"aws1"}
+    sh(DEPLOY / "strongswan/watch", "--uri", vpn.gw.socket,
+       env=os.environ | {"STRONGSWAN_CONF": str(vpn.directory / "gw/strongswan.conf")})
+    vpn.both_up(10)
 
 
 def test_with_both_tunnels_gone_the_server_is_told_at_once(vpn):
