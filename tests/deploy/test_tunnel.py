@@ -294,7 +294,7 @@ def cut_in_mid_upload(vpn, start, size):
         try:
             assert upload.poll() is None, f"the upload ended before the cut: {upload.communicate()[0]}"
             assert vpn.through_the_tunnels() - before < size
-            out, _ = upload.communicate(timeout=200)
+            out, _ = upload.communicate(timeout=400)
             took = time.monotonic() - began
             alive, after = vpn.gw.up(), carried_since(vpn, standing)
         finally:
