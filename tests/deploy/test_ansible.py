@@ -101,7 +101,8 @@ def test_ansible_lint_has_nothing_to_say(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"dbbackup_bucket": ""}, {"dbbackup_sources": {"postgres": {"source": "/x"}}},
-                                   {"dbbackup_credentials": "password"}])
+                                   {"dbbackup_credentials": "password"}, {"dbbackup_role_arn": ""},
+                                   {"dbbackup_credentials": "access_keys", "dbbackup_access_key_id": "AKIAEXAMPLE"}])
 def test_an_inventory_that_cannot_work_changes_nothing(fleet, wrong):
     root, play = fleet
     run, counts = play(check=False, **wrong)
@@ -128,6 +129,11 @@ def test_a_second_run_changes_nothing(fleet):
         assert (etc / "certificate.pem").read_text() == f"certificate of {host}\n"
         for name in ("config.toml", "aws-config", "certificate.key"):
             assert stat.S_IMODE((etc / name).stat().st_mode) == 0o640, name
+        for folder in ("etc/dbbackup", "var/lib/dbbackup", "var/log/dbbackup"):
+            assert stat.S_IMODE((root / host / folder).stat().st_mode) == 0o750, folder
+        # Nobody but root changes what root or the service runs, or what tells it where to send.
+        for path in (root / host).rglob("*"):
+            assert not path.stat().st_mode & 0o022, path
         assert "--role-arn arn:aws:iam::111122223333:role/dbbackup-uploader" in (etc / "aws-config").read_text()
         assert os.access(root / host / "usr/local/bin/dbbackup", os.X_OK)
         unit = (root / host / "etc/systemd/system/dbbackup.service.d/fleet.conf").read_text()
@@ -152,4 +158,10 @@ def test_changing_to_cron_and_access_keys_is_stable_too_and_shows_no_secret(flee
     assert "do-not-show-this" not in first.stdout + first.stderr
     cron = (root / "db1/etc/cron.d/dbbackup").read_text()
     assert cron.endswith("0 1 * * * dbbackup dbbackup all -q\n")
-    assert "do-not-show-this" in (root / "db1/etc/dbbackup/aws-config").read_text()
+    etc = root / "db1/etc/dbbackup"
+    assert "do-not-show-this" in (etc / "aws-config").read_text()
+    assert stat.S_IMODE((etc / "aws-config").stat().st_mode) == 0o640
+    # The key of the certificate, which nothing uses any more, is gone.
+    assert sorted(p.name for p in etc.iterdir()) == ["aws-config", "config.toml"]
+    play(**keys | {"dbbackup_credentials": "none"})
+    assert [p.name for p in etc.iterdir()] == ["config.toml"]

@@ -1,19 +1,32 @@
-"""The SQL over `_runs`, run by DuckDB on 1,000 hosts × 100 days, answers compared with plain counting."""
+"""The SQL over `_runs`, run by DuckDB on 1,000 hosts × 100 days, answers compared with plain counting.
+
+The table is made by the shipped SQL from a tree in the bucket's layout, one file a run, which has some of
+the hosts. The other hosts' records are added to it from a few files: 95,000 files say no more about the SQL
+than these, and take minutes to write.
+"""
 
 import collections
+import contextlib
 import json
+import os
 import random
+import re
 import subprocess
 from datetime import date, timedelta
+from pathlib import Path
 
+import boto3
 import duckdb
 import pytest
 import sqlglot
+from botocore.config import Config
 
 from cfn import DEPLOY
 
 TODAY = date(2025, 8, 19)
 HOSTS, DAYS = 1000, 100
+# Those that stop, fail or are refused among them.
+IN_LAYOUT = {0, 1, 2, 3, 17, 42, 55, 77}
 CAUSE = "put object: 503 SlowDown after 3 attempts; the next run sends it"
 
 
@@ -41,30 +54,41 @@ def record(host, day, sets, seconds):
                          for s in sets if s["why"]]}
 
 
+def key(host, day, entry):
+    """Where the program puts a run's record (README.md, "What is in the bucket")."""
+    return f"backup/{host}/_runs/host={host}/date={day}/{entry['run']}.json"
+
+
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
-    """Writes the records under design's keys; returns them, the list of hosts, and a connection."""
+    """The records, the list of hosts, a function that runs a query, the connection, and the tree's root."""
     root = tmp_path_factory.mktemp("fleet")
     generator, records = random.Random(4711), []
-    for h in range(HOSTS):
-        host = f"db{h:04}"
-        # Of every hundred hosts one stops for good 40 days ago and one 3 days ago; one has failed since
-        # the day before yesterday; one never stores anything good.
-        last = DAYS - {17: 40, 42: 3}.get(h % 100, 0)
-        for d in range(last):
-            day = TODAY - timedelta(DAYS - 1 - d)
-            size = generator.randrange(1 << 20, 1 << 32)
-            sets = [one_set(host, day, "mysql", size, retries=int(generator.random() < 0.01))]
-            sets.append(one_set(host, day, "oracle", size // 3, status="skipped" if d % 7 else "sent"))
-            if (h % 100 == 55 and d >= DAYS - 3) or h % 100 == 77:
-                sets = [one_set(host, day, "mysql", size, status="failed", why=CAUSE)]
-            if h % 250 == 3 and d == DAYS - 2:
-                sets.append(one_set(host, day, "mssql", size, status="refused", why="cut short: no MSTL trailer"))
-            entry = record(host, day, sets, round(size / (50 + h % 900) / 1e5 + 1, 3))
-            folder = root / "backup" / host / "_runs" / f"host={host}" / f"date={day}"
-            folder.mkdir(parents=True)
-            (folder / f"{entry['run']}.json").write_text(json.dumps(entry) + "\n")
-            records.append((host, day, entry))
+    (root / "more").mkdir()
+    with contextlib.ExitStack() as files:
+        more = [files.enter_context((root / f"more/{n}.json").open("w")) for n in range(4)]
+        for h in range(HOSTS):
+            host = f"db{h:04}"
+            # Of every hundred hosts one stops for good 40 days ago and one 3 days ago; one has failed since
+            # the day before yesterday; one never stores anything good.
+            last = DAYS - {17: 40, 42: 3}.get(h % 100, 0)
+            for d in range(last):
+                day = TODAY - timedelta(DAYS - 1 - d)
+                size = generator.randrange(1 << 20, 1 << 32)
+                sets = [one_set(host, day, "mysql", size, retries=int(generator.random() < 0.01))]
+                sets.append(one_set(host, day, "oracle", size // 3, status="skipped" if d % 7 else "sent"))
+                if (h % 100 == 55 and d >= DAYS - 3) or h % 100 == 77:
+                    sets = [one_set(host, day, "mysql", size, status="failed", why=CAUSE)]
+                if h % 250 == 3 and d == DAYS - 2:
+                    sets.append(one_set(host, day, "mssql", size, status="refused", why="cut short: no MSTL trailer"))
+                entry = record(host, day, sets, round(size / (50 + h % 900) / 1e5 + 1, 3))
+                records.append((host, day, entry))
+                if h in IN_LAYOUT:
+                    path = root / key(host, day, entry)
+                    path.parent.mkdir(parents=True)
+                    path.write_text(json.dumps(entry) + "\n")
+                else:
+                    more[h % len(more)].write(json.dumps(entry | {"host": host, "date": str(day)}) + "\n")
     listed = [f"db{h:04}" for h in range(HOSTS)] + ["db9998", "db9999"]  # two that never reported
     (root / "hosts.txt").write_text("\n".join(listed))
     made = render(root / "sql", root / "hosts.txt", "--dialect", "duckdb", "--today", str(TODAY),
@@ -73,11 +97,16 @@ def fleet(tmp_path_factory):
     database = duckdb.connect()
     database.execute((root / "sql/table.sql").read_text())
     database.execute((root / "sql/hosts.sql").read_text())
+    in_layout = database.execute('SELECT DISTINCT host FROM dbbackup.runs').fetchall()
+    assert {h for h, in in_layout} == {f"db{h:04}" for h in IN_LAYOUT}
+    types = ", ".join(f"'{name}': '{kind}'" for name, kind, *_ in database.execute("DESCRIBE dbbackup.runs").fetchall())
+    database.execute(f"INSERT INTO dbbackup.runs BY NAME SELECT * FROM read_json('{root}/more/*.json', "
+                     f"format = 'newline_delimited', columns = {{{types}}})")
 
     def ask(name):
         return database.execute((root / f"sql/queries/{name}.sql").read_text()).fetchall()
 
-    return records, listed, ask, database
+    return records, listed, ask, database, root
 
 
 def since(days):
@@ -85,7 +114,7 @@ def since(days):
 
 
 def test_every_record_is_read_with_the_types_of_the_table(fleet):
-    records, _, _, database = fleet
+    records, _, _, database, _ = fleet
     found = database.execute("SELECT count(*), count(DISTINCT host), sum(bytes), sum(len(sets)), "
                              "min(\"date\"), max(\"date\") FROM dbbackup.runs").fetchone()
     assert found == (len(records), HOSTS, sum(r["bytes"] for *_, r in records),
@@ -94,7 +123,7 @@ def test_every_record_is_read_with_the_types_of_the_table(fleet):
 
 
 def test_hosts_without_a_backup_since_yesterday_are_named_silent_ones_too(fleet):
-    records, listed, ask, _ = fleet
+    records, listed, ask, *_ = fleet
     good = {}
     for host, day, r in records:
         if day >= since(35) and r["exit_code"] == 0 and r["sent"] + r["skipped"] > 0:
@@ -110,7 +139,7 @@ def test_hosts_without_a_backup_since_yesterday_are_named_silent_ones_too(fleet)
 
 
 def test_bytes_a_day(fleet):
-    records, _, ask, _ = fleet
+    records, _, ask, *_ = fleet
     total = collections.Counter()
     for _, day, r in records:
         total[str(day)] += r["bytes"]
@@ -121,7 +150,7 @@ def test_bytes_a_day(fleet):
 
 
 def test_slowest_hosts(fleet):
-    records, _, ask, _ = fleet
+    records, _, ask, *_ = fleet
     sums = collections.defaultdict(lambda: [0, 0.0])
     for host, day, r in records:
         if day >= since(7) and r["sent"] > 0:
@@ -132,7 +161,7 @@ def test_slowest_hosts(fleet):
 
 
 def test_failures_by_cause(fleet):
-    records, _, ask, _ = fleet
+    records, _, ask, *_ = fleet
     causes = collections.defaultdict(list)
     for host, day, r in records:
         for s in r["sets"]:
@@ -146,7 +175,7 @@ def test_failures_by_cause(fleet):
 
 
 def test_retries(fleet):
-    records, _, ask, _ = fleet
+    records, _, ask, *_ = fleet
     count = collections.Counter()
     for host, day, r in records:
         if day >= since(7):
@@ -170,6 +199,88 @@ def test_what_athena_gets_is_valid_in_its_dialect(tmp_path):
     assert "LOCATION 's3://example-backup/backup/'" in table
     assert render(tmp_path / "flat", tmp_path / "hosts", "--prefix", "backup").returncode == 0
     assert "'s3://example-backup/backup/_runs/host=${host}/date=${date}/'" in (tmp_path / "flat/table.sql").read_text()
+
+
+def projected(table, host, day):
+    """The one folder that Athena opens for a partition: the template of table.sql, filled in."""
+    template = re.search(r"'storage.location.template' = '(.*)'", table).group(1)
+    return template.replace("${host}", host).replace("${date}", str(day))
+
+
+def test_the_projection_names_the_folder_of_every_record(fleet):
+    records, *_, root = fleet
+    assert render(root / "athena", root / "hosts.txt").returncode == 0
+    table = (root / "athena/table.sql").read_text()
+    paths = {str(p.relative_to(root)) for p in (root / "backup").rglob("*.json")}
+    assert len(paths) > 600
+    assert paths == {f"{projected(table, host, day)}{entry['run']}.json".removeprefix("s3://example-backup/")
+                     for host, day, entry in records if int(host[2:]) in IN_LAYOUT}
+    first, last = re.search(r"'projection.date.range' = '(.*),NOW\+1DAY'", table).group(1), TODAY
+    assert all(first <= str(day) <= str(last) for _, day, _ in records)
+    values = re.search(r"'projection.host.values' = '(.*)'", table).group(1).split(",")
+    assert len(values) == HOSTS + 2 and {host for host, *_ in records} <= set(values)
+
+
+@pytest.mark.skipif("DBBACKUP_BIN" not in os.environ, reason="DBBACKUP_BIN is not set: no binary to make a record")
+def test_a_record_of_the_program_itself_is_read_where_the_projection_looks(tmp_path):
+    """What `dbbackup all` leaves in a bucket, copied as README.md says and asked for by the shipped SQL."""
+    binary = os.environ["DBBACKUP_BIN"]
+    server = subprocess.Popen([binary, "demo", "--serve", tmp_path / "served"], stdout=subprocess.PIPE, text=True)
+    try:
+        url, bucket = re.search(r"(http://127\.0\.0\.1:\d+) with bucket ([a-z-]+)", server.stdout.readline()).groups()
+        source = tmp_path / "mysql/shop/shop_20250818.sql"
+        source.parent.mkdir(parents=True)
+        source.write_text("-- MySQL dump 10.13  Distrib 8.0.39\nSELECT 1;\n-- Dump completed on 2025-08-18  1:00:02\n")
+        os.utime(source, (1755478802, 1755478802))
+        (tmp_path / "config.toml").write_text(f"""
+[mysql]
+source = "{tmp_path}/mysql"
+[s3]
+bucket = "{bucket}"
+prefix = "backup/{{hostname}}"
+region = "eu-central-1"
+endpoint_url = "{url}"
+path_style = true
+[log]
+dir = "{tmp_path}/log"
+[state]
+dir = "{tmp_path}/state"
+""")
+        keys = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret"}
+        run = subprocess.run([binary, "--config", tmp_path / "config.toml", "mysql", "--date", "2025-08-18"],
+                             env=os.environ | keys, capture_output=True, text=True, timeout=120, check=False)
+        assert run.returncode == 0, run.stdout + run.stderr
+        s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="demo",
+                          aws_secret_access_key="demo-secret", config=Config(s3={"addressing_style": "path"}))
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix="backup/")["Contents"]
+        found, = [o["Key"] for o in listed if "/_runs/" in o["Key"]]
+        there = tmp_path / "records" / found.removeprefix("backup/")
+        there.parent.mkdir(parents=True)
+        there.write_bytes(s3.get_object(Bucket=bucket, Key=found)["Body"].read())
+    finally:
+        server.terminate()
+        server.wait(20)
+    host = json.loads(there.read_text())["host"]
+    (tmp_path / "hosts").write_text(host)
+    day = re.search(r"/date=([0-9-]+)/", found).group(1)
+    for dialect in (["--dialect", "duckdb", "--today", day, "--source", f"{tmp_path}/records/*/_runs/*/*/*.json"], []):
+        out = tmp_path / (dialect[1] if dialect else "athena")
+        assert render(out, tmp_path / "hosts", *dialect).returncode == 0
+    table = (tmp_path / "athena/table.sql").read_text()
+    assert projected(table, host, day).removeprefix("s3://example-backup/") == str(Path(found).parent) + "/"
+    database = duckdb.connect()
+    for name in ("table.sql", "hosts.sql"):
+        database.execute((tmp_path / "duckdb" / name).read_text())
+    # Every column has a value: a field that the program calls otherwise would be NULL.
+    read = database.execute("SELECT * FROM dbbackup.runs")
+    row = dict(zip([c[0] for c in read.description], *read.fetchall(), strict=True))
+    assert [name for name, value in row.items() if value is None] == []
+    assert (row["target"], row["sent"], row["exit_code"], row["host"], row["date"]) == ("mysql", 1, 0, host, day)
+    one, = row["sets"]
+    assert [name for name, value in one.items() if value is None] == []
+    assert (one["key"], one["status"], one["bytes"]) == ("mysql/shop/weekly/shop_20250818.sql", "sent", source.stat().st_size)
+    overdue = database.execute((tmp_path / "duckdb/queries/no-backup-since-yesterday.sql").read_text()).fetchall()
+    assert overdue == []
 
 
 @pytest.mark.parametrize("hosts", ["db1'; DROP TABLE x\n", "\n", "db1,db2\n"])

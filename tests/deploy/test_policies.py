@@ -130,6 +130,7 @@ TABLE = [
     ("put without If-None-Match", "s3:PutObject", OWN, BLIND, "A"),
     ("complete without If-None-Match", "s3:PutObject", OWN, BLIND, "A"),
     ("put a manifest without If-None-Match", "s3:PutObject", MANIFEST, BLIND, "A"),
+    ("overwrite a known content (If-Match)", "s3:PutObject", OWN, BLIND | {"s3:if-match": "etag"}, "A"),
     ("put below another host's prefix", "s3:PutObject", FOREIGN, NEW, "A"),
     ("put outside every prefix", "s3:PutObject", ELSEWHERE, NEW, "A"),
     # what `list`, `show`, `restore`, `verify` call
@@ -168,9 +169,17 @@ TABLE = [
     ("tag an object", "s3:PutObjectTagging", OWN, {}, "A"),
     ("change the category tag", "s3:PutObjectTagging", OWN,
      {"s3:ExistingObjectTag/dbbackup-category": "monthly"}, "A"),
+    ("replicate to elsewhere", "s3:PutReplicationConfiguration", ARN, {}, "A"),
+    ("stop the access logs", "s3:PutBucketLogging", ARN, {}, "A"),
+    ("change the default encryption", "s3:PutEncryptionConfiguration", ARN, {}, "A"),
+    ("take away the public access block", "s3:PutBucketPublicAccessBlock", ARN, {}, "A"),
+    ("shorten the default retention", "s3:PutBucketObjectLockConfiguration", ARN, {}, "A"),
+    ("end the key", "kms:ScheduleKeyDeletion", KEY, {}, "A"),
     ("publish an object", "s3:PutObjectAcl", OWN, {}, "A"),
     # encryption
     ("put with SSE-S3 on a KMS bucket", "s3:PutObject", OWN, NEW | {SSE: "AES256"}, ""),
+    ("put under AWS's own key (no key named)", "s3:PutObject", OWN, NEW | {SSE: "aws:kms"}, ""),
+    ("re-encrypt an object", "s3:UpdateObjectEncryption", OWN, {}, "A"),
     ("put under another KMS key", "s3:PutObject", OWN,
      NEW | {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": OTHER_KEY}, ""),
     ("put with a customer's key (SSE-C)", "s3:PutObject", OWN,
@@ -274,12 +283,126 @@ def test_a_user_called_pruner_removes_as_the_role_does():
     assert node({"requests": [user.request("s3:DeleteObjectVersion", OWN, {})]}) == ["Allowed"]
 
 
-def test_an_uploader_that_stole_every_right_still_cannot_remove_or_overwrite():
-    """The bucket policy holds on its own, whatever the identity's policy says."""
-    thief = Caller("uploader", EVERYTHING)
-    asked = [("s3:DeleteObject", OWN, {}), ("s3:DeleteObjectVersion", OWN, {}), ("s3:PutObject", OWN, BLIND),
-             ("s3:PutObjectRetention", OWN, {}), ("s3:GetObject", OWN, {"aws:SourceVpce": None})]
-    assert "Allowed" not in node({"requests": [thief.request(*a) for a in asked]})
+def every_action(service, kinds):
+    return [(action["name"], place) for action in node({"actions": service}) for kind in action["kinds"]
+            for place in kinds.get(kind, [])]
+
+
+def changes(service):
+    return {a["name"] for a in node({"actions": service}) if not {"Read", "List"} & set(a["access"].split(", "))}
+
+
+THIEVES = [Caller(f"thief{n}", EVERYTHING, arn, {}) for n, arn in enumerate((
+    f"arn:aws:iam::{ACCOUNT}:role/dbbackup-uploader", f"arn:aws:iam::{ACCOUNT}:role/other-administrator",
+    f"arn:aws:iam::{ACCOUNT}:user/dbbackup-pruner2"))]
+
+
+@pytest.mark.parametrize("thief", THIEVES, ids=lambda c: c.arn.rsplit("/")[-1])
+def test_whoever_stole_every_right_still_cannot_remove_overwrite_or_change_a_setting(thief):
+    """The bucket's and the key's policies hold on their own, whatever the identity's policy says.
+
+    Every action that AWS's service reference knows is tried; those that no job makes, and that S3 will
+    learn later, are refused by the policy's NotAction."""
+    asked = every_action("s3", {"bucket": [ARN], "object": [OWN]})
+    answers = node({"requests": [thief.request(a, place, BLIND if a == "s3:PutObject" else NEW) for a, place in asked]})
+    allowed = {a for (a, _), answer in zip(asked, answers, strict=True) if answer == "Allowed"}
+    assert allowed & changes("s3") == {"s3:AbortMultipartUpload", "s3:RestoreObject"}
+    assert "s3:GetObject" in allowed  # the test can see an allowance
+    keys = every_action("kms", {"key": [KEY]})
+    answers = node({"requests": [thief.request(a, place, {}) for a, place in keys]})
+    allowed = {a for (a, _), answer in zip(keys, answers, strict=True) if answer == "Allowed"}
+    assert "kms:Decrypt" in allowed
+    assert not allowed & {"kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:DisableKeyRotation", "kms:PutKeyPolicy",
+                          "kms:CreateGrant"}
+
+
+def test_nothing_but_the_administrator_and_athena_passes_by_the_endpoint():
+    thief, away = THIEVES[0], {"aws:SourceVpce": None} | NEW
+    asked = every_action("s3", {"bucket": [ARN], "object": [OWN]})
+    assert "Allowed" not in node({"requests": [thief.request(a, place, away) for a, place in asked]})
+    athena = away | {"aws:CalledVia": ["athena.amazonaws.com"]}
+    policy = templates(AthenaReads="yes")[0].resource("BucketPolicy")["PolicyDocument"]
+    for caller in (thief, Caller("administrator", EVERYTHING, ADMIN)):
+        answers = node({"requests": [caller.request(a, p, athena, bucket_policy=policy) for a, p in asked]})
+        allowed = {a for (a, _), answer in zip(asked, answers, strict=True) if answer == "Allowed"}
+        assert allowed == {"s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"}
+    # One that only calls itself Athena's way, without Athena.
+    other = away | {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
+    assert node({"requests": [thief.request("s3:GetObject", OWN, other, bucket_policy=policy)]}) != ["Allowed"]
+
+
+def test_the_access_logs_can_be_removed_or_forged_by_nobody_but_the_administrator():
+    logs = f"{ARN}-logs"
+    policy = Template("bucket", attributes={"Bucket": BUCKET, "LogBucket.Arn": logs}, BucketName=BUCKET,
+                      VpcEndpointId=ENDPOINT, AdministratorArn=ADMIN).resource("LogBucketPolicy")["PolicyDocument"]
+    human = {"aws:SourceVpce": None, "aws:PrincipalIsAWSService": "false"}
+    asked = every_action("s3", {"bucket": [logs], "object": [f"{logs}/s3-access/2025-08-19"]})
+    for caller, may in ((THIEVES[0], set()), (Caller("administrator", EVERYTHING, ADMIN), changes("s3") - {"s3:PutObject"})):
+        answers = node({"requests": [caller.request(a, p, human, bucket_policy=policy) for a, p in asked]})
+        allowed = {a for (a, _), answer in zip(asked, answers, strict=True) if answer == "Allowed"}
+        assert allowed & changes("s3") == may & {a for a, _ in asked}
+    delivery = {"principal": "logging.s3.amazonaws.com", "action": "s3:PutObject", "account": ACCOUNT, "identity": [],
+                "resource": f"{logs}/s3-access/2025-08-19", "resourcePolicy": policy,
+                "context": {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": ARN, "aws:SecureTransport": "true",
+                            "aws:PrincipalIsAWSService": "true"}}
+    foreign = delivery | {"context": delivery["context"] | {"aws:SourceArn": "arn:aws:s3:::elsewhere"}}
+    assert [a == "Allowed" for a in node({"requests": [delivery, foreign]})] == [True, False]
+
+
+@pytest.mark.parametrize("name, parameter, value", [
+    ("bucket", "AdministratorArn", f"arn:aws:iam::{ACCOUNT}:role/*"),
+    ("bucket", "AdministratorArn", f"arn:aws:iam::{ACCOUNT}:role/admin?strator"),
+    ("bucket", "AdministratorArn", f"arn:aws:sts::{ACCOUNT}:assumed-role/administrator/me"),
+    ("bucket", "AdministratorArn", ""),
+    ("bucket", "VpcEndpointId", "vpce-*"),
+    ("bucket", "RolePrefix", "*"),
+    ("identities", "OperatorArn", "*"),
+    ("identities", "OperatorArn", f"arn:aws:iam::{ACCOUNT}:role/*"),
+    ("identities", "Prefix", "backup/*"),
+    ("identities", "Bucket", "*"),
+    ("identities", "KmsKeyArn", "*"),
+    ("network", "BucketName", "*"),
+])
+def test_a_parameter_with_a_wildcard_is_refused(name, parameter, value):
+    good = {"bucket": {"BucketName": BUCKET, "VpcEndpointId": ENDPOINT, "AdministratorArn": ADMIN},
+            "identities": {"Bucket": BUCKET},
+            "network": {"CustomerGatewayIp": "203.0.113.10", "OnPremisesCidr": "10.20.0.0/24", "BucketName": BUCKET}}[name]
+    Template(name, **good)
+    with pytest.raises(ValueError, match=parameter):
+        Template(name, **good | {parameter: value})
+
+
+def test_no_allowance_says_what_it_is_not_or_everything():
+    """NotAction, NotResource and NotPrincipal in an Allow give away all that is invented later."""
+    documents = {name: r["Properties"]["PolicyDocument"] for name, r in IDENTITIES.body["Resources"].items()
+                 if r["Type"] == "AWS::IAM::ManagedPolicy"}
+    documents = {name: IDENTITIES.resolve(d) for name, d in documents.items()}
+    documents |= {"bucket": BUCKET_POLICY, "key": KEY_POLICY, "endpoint": ENDPOINT_POLICY}
+    wide = {"AccountDecidesByIam", "OnlyTheBackupBucketAndOnlyOurAccount"}  # an owner; a road, whose travellers have policies
+    for name, document in documents.items():
+        for statement in document["Statement"]:
+            if statement["Effect"] != "Allow":
+                continue
+            assert not {"NotAction", "NotResource", "NotPrincipal"} & set(statement), (name, statement)
+            if statement["Sid"] not in wide:
+                assert "*" not in "".join(statement["Action"]), (name, statement)
+                assert "*" not in (statement["Resource"], statement.get("Principal")), (name, statement)
+    assert not [s for s in BUCKET_POLICY["Statement"] if s["Effect"] == "Allow"]  # it gives nobody anything
+
+
+def test_a_bucket_with_keys_of_s3_takes_no_other_encryption_either():
+    plain = Template("bucket", attributes={"Bucket": BUCKET, "Bucket.Arn": ARN}, BucketName=BUCKET, VpcEndpointId=ENDPOINT,
+                     AdministratorArn=ADMIN, Encryption="S3").resource("BucketPolicy")["PolicyDocument"]
+    headers = [{}, {SSE: "AES256"}, {SSE: "aws:kms"}, {SSE: "aws:kms:dsse"},
+               {SSE: "aws:kms", f"{SSE}-aws-kms-key-id": OTHER_KEY}, {f"{SSE}-customer-algorithm": "AES256"}]
+    asked = [Caller("uploader").request("s3:PutObject", OWN, NEW | h, bucket_policy=plain) for h in headers]
+    assert [a == "Allowed" for a in node({"requests": asked})] == [True, True, False, False, False, False]
+
+
+def test_what_guards_the_backups_outlives_its_stack():
+    for logical in ("Bucket", "BucketPolicy", "Key", "LogBucket", "LogBucketPolicy"):
+        resource = BUCKET_T.body["Resources"][logical]
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain"), logical
 
 
 def test_the_uploader_cannot_overwrite_in_a_bucket_without_our_policy():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vpn import (ENDPOINT, KEYS, OWN, Charon, Sites, aws_side, customer_gateway_xml, from_aws,
+from vpn import (DATABASE, ENDPOINT, KEYS, OWN, Charon, Sites, aws_side, customer_gateway_xml, from_aws,
                  inside, sh, wait)
 from cfn import DEPLOY
 
@@ -138,7 +138,7 @@ class Vpn:
 
     def answers(self, port=PORT):
         return subprocess.run(inside(self.sites.db, sys.executable, "-c",
-                                     f"import socket; socket.create_connection(('{ENDPOINT}', {PORT}), 2)"),
+                                     f"import socket; socket.create_connection(('{ENDPOINT}', {port}), 2)"),
                               capture_output=True, check=False).returncode == 0
 
     def both_up(self, seconds):
@@ -227,6 +227,38 @@ def test_mss_of_connections_is_clamped_to_what_aws_names(vpn):
     assert mss[0] == 1379  # the client's own was 1460
 
 
+def test_the_vpc_can_open_no_connection_to_the_company(vpn, tmp_path):
+    connect = ("import socket, sys\nsocket.create_connection((sys.argv[1], 4433), 2, "
+               f"source_address=('{ENDPOINT}', 0)).recv(2)")
+
+    def reached(address):
+        return subprocess.run(inside(vpn.sites.aws, sys.executable, "-c", connect, address), capture_output=True,
+                              check=False).returncode == 0
+
+    listen = ("import socket\ns = socket.create_server(('', 4433)); print('ready', flush=True)\n"
+              "while True: s.accept()[0].sendall(b'ok')")
+    listeners = [subprocess.Popen(inside(namespace, sys.executable, "-c", listen), stdout=subprocess.PIPE, text=True)
+                 for namespace in (vpn.sites.db, vpn.sites.gw)]
+    try:
+        assert all(child.stdout.readline() == "ready\n" for child in listeners)
+        addresses = (DATABASE, "10.20.0.1")
+        assert [reached(address) for address in addresses] == [False, False]
+        assert vpn.answers()
+        # It is the filter: without it both are reached.
+        rules = tmp_path / "rules"
+        rules.write_text(sh(*inside(vpn.sites.gw, "nft", "list", "ruleset")))
+        sh(*inside(vpn.sites.gw, "nft", "flush", "ruleset"))
+        try:
+            assert [reached(address) for address in addresses] == [True, True]
+        finally:
+            sh(*inside(vpn.sites.gw, "nft", "-f", rules))
+        assert [reached(address) for address in addresses] == [False, False]
+    finally:
+        for child in listeners:
+            child.kill()
+            child.wait(20)
+
+
 def test_upload_and_download_go_through_the_tunnel_and_only_through_it(vpn, dump, tmp_path):
     watches = [vpn.sniff(vpn.sites.gw, device) for device in ("wana", "wanb")]
     before, began = vpn.through_the_tunnels(), time.monotonic()
@@ -242,26 +274,46 @@ def test_upload_and_download_go_through_the_tunnel_and_only_through_it(vpn, dump
 
 
 def cut_in_mid_upload(vpn, start, size):
-    """Starts an upload, takes the first tunnel's link away once a sixth is through, and waits."""
+    """Starts an upload, takes away the link of the tunnel that carries it once a sixth is through, and waits.
+
+    Which one that is, is told by the bytes since the upload began: over its lifetime the other tunnel may
+    have carried more.
+    """
     vpn.both_up(60)
-    before = vpn.through_the_tunnels()
+    wait(lambda: len(vpn.routes()) == 2, 10, "a route for each tunnel")
+    before, standing = vpn.through_the_tunnels(), vpn.gw.carried()
     upload = start()
-    wait(lambda: vpn.through_the_tunnels() - before > size // 6, 60, "a sixth of the upload")
-    in_use = max(vpn.gw.carried().items(), key=lambda item: item[1])[0]
-    letter = {"aws1": "a", "aws2": "b"}[in_use]
-    began = time.monotonic()
-    vpn.sites.cut(letter)
     try:
-        assert upload.poll() is None, "the upload ended before the cut"
-        assert vpn.through_the_tunnels() - before < size
-        out, _ = upload.communicate(timeout=200)
-        took = time.monotonic() - began
-        alive = vpn.gw.up()
+        wait(lambda: vpn.through_the_tunnels() - before > size // 6 or upload.poll() is not None, 60,
+             "a sixth of the upload")
+        since = carried_since(vpn, standing)
+        in_use, other = sorted(since, key=since.get, reverse=True)
+        letter = {"aws1": "a", "aws2": "b"}[in_use]
+        began = time.monotonic()
+        vpn.sites.cut(letter)
+        try:
+            assert upload.poll() is None, f"the upload ended before the cut: {upload.communicate()[0]}"
+            assert vpn.through_the_tunnels() - before < size
+            out, _ = upload.communicate(timeout=400)
+            took = time.monotonic() - began
+            alive, after = vpn.gw.up(), carried_since(vpn, standing)
+        finally:
+            vpn.sites.mend(letter)
     finally:
-        vpn.sites.mend(letter)
-    print(f"{in_use} was cut; the upload ended {took:.0f} s later over {alive}")
+        upload.kill()
+    print(f"{in_use} was cut; the upload ended {took:.0f} s later over {alive}; bytes since its start: "
+          f"{since} at the cut, {after} at the end")
     assert in_use not in alive
+    assert after[other] - since[other] > size // 2, "the rest did not go through the other tunnel"
     return upload.returncode, out
+
+
+def carried_since(vpn, before):
+    """Bytes that each tunnel has sent since `before`, what vpn.gw.carried() said then."""
+    since = {"aws1": 0, "aws2": 0}
+    for (name, number), sent in vpn.gw.carried().items():
+        since[name] += sent - before.get((name, number), 0)
+    return since
 
 
 def test_upload_survives_the_loss_of_the_tunnel_in_use(vpn, dump, tmp_path):
@@ -273,20 +325,6 @@ def test_upload_survives_the_loss_of_the_tunnel_in_use(vpn, dump, tmp_path):
     assert code == 0, out
     vpn.in_db(sys.executable, HERE / "client.py", "get", URL, tmp_path / "back.sql")
     assert digest(tmp_path / "back.sql") == digest(dump)
-
-
-def test_the_lost_tunnel_comes_back_by_itself(vpn):
-    vpn.both_up(60)
-    wait(lambda: len(vpn.routes()) == 2, 10, "a route for each tunnel")
-    assert vpn.answers()
-
-
-def test_the_watch_brings_back_a_tunnel_that_charon_has_given_up(vpn):
-    vpn.gw.swanctl("--terminate", "--ike", "aws2")
-    assert vpn.gw.up() == {"aws1"}
-    sh(DEPLOY / "strongswan/watch", "--uri", vpn.gw.socket,
-       env=os.environ | {"STRONGSWAN_CONF": str(vpn.directory / "gw/strongswan.conf")})
-    vpn.both_up(10)
 
 
 @pytest.mark.skipif("DBBACKUP_BIN" not in os.environ, reason="DBBACKUP_BIN is not set: no binary to send with")
@@ -337,6 +375,20 @@ dir = "{tmp_path}/state"
        env=environment, timeout=240)
     back, = (p for p in (tmp_path / "back").rglob("*") if p.is_file())
     assert digest(back) == digest(dump)
+
+
+def test_the_lost_tunnel_comes_back_by_itself(vpn):
+    vpn.both_up(60)
+    wait(lambda: len(vpn.routes()) == 2, 10, "a route for each tunnel")
+    assert vpn.answers()
+
+
+def test_the_watch_brings_back_a_tunnel_that_charon_has_given_up(vpn):
+    vpn.gw.swanctl("--terminate", "--ike", "aws2")
+    assert vpn.gw.up() == {"aws1"}
+    sh(DEPLOY / "strongswan/watch", "--uri", vpn.gw.socket,
+       env=os.environ | {"STRONGSWAN_CONF": str(vpn.directory / "gw/strongswan.conf")})
+    vpn.both_up(10)
 
 
 def test_with_both_tunnels_gone_the_server_is_told_at_once(vpn):

@@ -191,14 +191,14 @@ class Charon:
         return set(re.findall(r"^  (\w+): #\d+, reqid \d+, INSTALLED", self.swanctl("--list-sas"), re.M))
 
     def carried(self):
-        """Bytes sent by each standing tunnel."""
-        found, name = {}, None
+        """Bytes sent by each standing tunnel: (name, number of its security association) -> bytes."""
+        found, key = {}, None
         for line in self.swanctl("--list-sas").splitlines():
-            child = re.match(r"^  (\w+): #\d+, reqid", line)
-            name = child.group(1) if child else name
+            child = re.match(r"^  (\w+): #(\d+), reqid", line)
+            key = child.groups() if child else key
             sent = re.match(r"^    out +[0-9a-f]+, +(\d+) bytes", line)
             if sent:
-                found[name] = found.get(name, 0) + int(sent.group(1))
+                found[key] = int(sent.group(1))
         return found
 
     def stop(self):
