@@ -38,6 +38,7 @@
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
 //! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
+//! | [`check`] | what is wrong with this machine, the way, the rights and the bucket; pure |
 //! | [`drill`] | a throwaway database server |
 //! | [`inspect`] | is a set whole: what is known before a byte leaves |
 //! | [`policy`] | what each role may do at AWS, for this configuration; pure |
@@ -66,6 +67,7 @@ pub mod bucket;
 pub mod calendar;
 pub mod catalog;
 mod causes;
+pub mod check;
 pub mod checksum;
 pub mod cli;
 pub mod commands;

@@ -54,6 +54,41 @@ pub enum LockError {
     },
 }
 
+/// Whether a lock is held, seen without touching it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// By nobody.
+    Free,
+    /// By a process; none where it has not told who it is.
+    Held(Option<Holder>),
+}
+
+/// Looks whether the lock of the state directory is held. Trying to take it would turn away a run that
+/// begins in the same moment, so the kernel's own list is read.
+///
+/// # Errors
+/// Where that list or the lock file cannot be read.
+pub fn look(state_dir: &Path) -> io::Result<Seen> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = state_dir.join(FILE);
+    let inode = match std::fs::metadata(&path) {
+        Ok(about) => about.ino(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seen::Free),
+        Err(error) => return Err(error),
+    };
+    // Its column of the device is another number than `stat` tells on some file systems.
+    let suffix = format!(":{inode}");
+    let held = std::fs::read_to_string("/proc/locks")?.lines().any(|line| {
+        line.contains(" FLOCK ")
+            && !line.contains("->")
+            && line.split_whitespace().any(|column| column.ends_with(&suffix))
+    });
+    if !held {
+        return Ok(Seen::Free);
+    }
+    Ok(Seen::Held(File::open(&path).ok().and_then(|mut file| read(&mut file))))
+}
+
 /// The lock, held until this ends.
 #[derive(Debug)]
 #[must_use = "the lock is released where this ends"]
@@ -193,6 +228,18 @@ mod tests {
         drop(other.stdin.take());
         assert!(other.wait().unwrap().success());
         assert!(Lock::acquire(&state, "all").is_ok());
+    }
+
+    #[test]
+    fn lock_is_seen_without_being_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(look(dir.path()).unwrap(), Seen::Free);
+        let mut other = start_other(dir.path());
+        let Seen::Held(Some(holder)) = look(dir.path()).unwrap() else { panic!("not seen") };
+        assert_eq!(holder.pid, other.id());
+        drop(other.stdin.take());
+        assert!(other.wait().unwrap().success());
+        assert_eq!(look(dir.path()).unwrap(), Seen::Free);
     }
 
     #[test]

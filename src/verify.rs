@@ -153,6 +153,7 @@ pub fn strangers(
         if known.contains(object.key.as_str())
             || inside.starts_with("_catalog/")
             || inside.starts_with("_runs/")
+            || inside.starts_with("_check/")
         {
             continue;
         }
@@ -302,6 +303,7 @@ mod tests {
         };
         assert_eq!(kinds("b/oracle/erp/weekly/rman_18-08-2025/a.bkp"), []);
         assert_eq!(kinds("b/_runs/host=h/x.json"), []);
+        assert_eq!(kinds("b/_check/h"), []);
         assert_eq!(kinds("b2/mysql/shop/weekly/a.sql"), []);
         assert_eq!(kinds("b/oracle/erp/weekly/rman_18-08-2025/new.bkp")[0].0, Kind::Foreign);
         assert_eq!(

@@ -78,6 +78,7 @@ impl Bucket {
             layout: Layout::new(&settings.prefix),
             pace: Arc::new(Pace::new(Bandwidth::default())),
             checksum: AtomicU8::new(0),
+            shared,
         };
         if network.require_private {
             bucket.admit_literal(network).await?;

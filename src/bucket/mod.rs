@@ -10,10 +10,12 @@ mod body;
 mod client;
 mod credentials;
 mod error;
+mod identity;
 mod key;
 mod multipart;
 mod object;
 mod pace;
+mod posture;
 mod private;
 mod road;
 
@@ -23,11 +25,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub use archive::{Archive, Asked, Shelf, Tier};
 pub use body::{PartBody, StreamFeed, stream};
 pub use error::{BucketError, ErrorKind};
+pub use identity::CredentialsInUse;
 pub use key::{CatalogEntry, KeyError, Layout, MAX_KEY_BYTES, ObjectKey};
 pub use multipart::{MultipartUpload, OpenUpload, PartReceipt, StoredPart};
 pub use object::{Listed, ObjectBody, ObjectInfo, PutOptions, Receipt};
+pub use posture::{Answer, Encryption, LifecycleRule, ObjectLock, Posture, Versioning};
 pub use private::PrivateOnly;
-pub use road::Destination;
+pub use road::{Destination, RoundTrip};
 
 use crate::checksum::{Algorithm, Checksum};
 use crate::config::{self, ChecksumChoice};
@@ -53,6 +57,8 @@ pub struct Bucket {
     pace: Arc<pace::Pace>,
     /// Under `auto`, what the endpoint turned out to take.
     checksum: AtomicU8,
+    /// What the client was made from: credentials, region, connections.
+    shared: aws_config::SdkConfig,
 }
 
 impl Bucket {

@@ -1,14 +1,21 @@
-//! Where the SDK will really connect to.
+//! Where the SDK will really connect to, and what the way there is like.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
 
-use super::Bucket;
+use super::error::classify;
+use super::{Bucket, BucketError};
 
 /// The other end of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +26,17 @@ pub struct Destination {
     pub host: String,
     /// TCP port.
     pub port: u16,
+}
+
+/// One call there and back.
+#[derive(Debug, Clone)]
+pub struct RoundTrip {
+    /// How long it took.
+    pub took: Duration,
+    /// The server's clock, by its `Date` header.
+    pub date: Option<String>,
+    /// The bucket's region, which S3 tells also with a refusal and a redirection.
+    pub region: Option<String>,
 }
 
 impl Bucket {
@@ -49,6 +67,29 @@ impl Bucket {
             anyhow::anyhow!("find the host of bucket {}: {why}", self.name())
         })
     }
+
+    /// Asks for the bucket's head and looks at the clocks and the headers. An answer that refuses is an
+    /// answer.
+    pub async fn round_trip(&self) -> (Option<RoundTrip>, Result<(), BucketError>) {
+        let listener = Listener::default();
+        let begun = Instant::now();
+        let reply = self
+            .client
+            .head_bucket()
+            .bucket(self.name())
+            .set_expected_bucket_owner(self.owner())
+            .customize()
+            .interceptor(listener.clone())
+            .send()
+            .await;
+        let took = begun.elapsed();
+        let heard = std::mem::take(&mut *listener.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let trip = match heard {
+            Heard::Nothing => None,
+            Heard::Reply { date, region } => Some(RoundTrip { took, date, region }),
+        };
+        (trip, reply.map(|_| ()).map_err(|error| classify("reach bucket", self.name(), &error)))
+    }
 }
 
 /// Keeps the URL of a request and sends it nowhere.
@@ -59,5 +100,37 @@ impl HttpConnector for Nowhere {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.uri().to_owned());
         HttpConnectorFuture::ready(Err(ConnectorError::user("not sent, only looked at".into())))
+    }
+}
+
+/// Keeps what a reply says besides its answer.
+#[derive(Debug, Clone, Default)]
+struct Listener(Arc<Mutex<Heard>>);
+
+#[derive(Debug, Clone, Default)]
+enum Heard {
+    #[default]
+    Nothing,
+    Reply {
+        date: Option<String>,
+        region: Option<String>,
+    },
+}
+
+impl Intercept for Listener {
+    fn name(&self) -> &'static str {
+        "Listener"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let header = |name: &str| context.response().headers().get(name).map(str::to_owned);
+        let heard = Heard::Reply { date: header("date"), region: header("x-amz-bucket-region") };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = heard;
+        Ok(())
     }
 }

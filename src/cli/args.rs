@@ -196,6 +196,33 @@ pub struct AdoptArgs {
     pub host: Option<String>,
 }
 
+/// How it is checked, and told.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup check                           everything, as a table with what to do
+  dbbackup check --as-cron                 the same with cron's bare environment
+  dbbackup check --read-only               with an auditor's credentials: the bucket's settings
+  dbbackup check --report > report.md      findings, open and closed, with their dates")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct CheckArgs {
+    /// Also measure the rate of an upload and a download (32 MiB each; nothing of it stays)
+    #[arg(long)]
+    pub speed: bool,
+    /// Write nothing, not even the probe object: what these credentials may do is not tried out
+    #[arg(long, conflicts_with = "speed")]
+    pub read_only: bool,
+    /// Run it with the environment that cron gives: HOME, LOGNAME, PATH and SHELL
+    #[arg(long)]
+    pub as_cron: bool,
+    /// Print the report of preventive maintenance instead of the table
+    #[arg(long, conflicts_with = "json")]
+    pub report: bool,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What is done with the configuration.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum ConfigCommand {

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use args::{
-    AdoptArgs, ConfigCommand, DemoArgs, DrillArgs, ListArgs, PolicyArgs, RestoreArgs, ShowArgs, StatusArgs,
-    VerifyArgs, WaitArgs,
+    AdoptArgs, CheckArgs, ConfigCommand, DemoArgs, DrillArgs, ListArgs, PolicyArgs, RestoreArgs, ShowArgs,
+    StatusArgs, VerifyArgs, WaitArgs,
 };
 use clap::builder::{PossibleValue, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -59,6 +59,7 @@ Examples:
   dbbackup restore --latest mysql/shop    bring the newest one back
   dbbackup status                         whether every app has a good backup that is young enough
   dbbackup drill mysql/shop               load the newest one into a throwaway server
+  dbbackup check                          whether machine, network, rights and bucket are as they should be
 
 Exit codes:
   0  everything asked for is done and proven
@@ -164,6 +165,8 @@ pub enum Command {
     Drill(DrillArgs),
     /// Give objects that another program stored a manifest, after reading each once
     Adopt(AdoptArgs),
+    /// Check this machine, the way to the bucket, the rights and the bucket itself
+    Check(CheckArgs),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  dbbackup config check --config ./config.toml")]
     Config(ConfigCommand),

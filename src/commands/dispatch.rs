@@ -9,7 +9,9 @@ use super::backup::{Request, Run};
 use super::retrieve::{DEFAULT_DAYS, Retrieval};
 use super::setup::Failure;
 use super::signals::Signals;
-use super::{adopt, completions, config_check, drill, list, man, policy, restore, show, status, verify};
+use super::{
+    adopt, check, completions, config_check, drill, list, man, policy, restore, show, status, verify,
+};
 use crate::bucket::{Overwrite, Tier};
 use crate::calendar::{self, Day};
 use crate::causes;
@@ -50,6 +52,7 @@ struct Terminal {
 
 impl Terminal {
     async fn dispatch(&self, cli: Cli) -> Result<ExitCode, Failure> {
+        let global = cli.global.clone();
         let path = cli.global.config;
         let load = |host: Option<&str>| Config::load(path.as_deref(), host).map_err(Failure::usage);
         match cli.command {
@@ -81,6 +84,12 @@ impl Terminal {
                     adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet)
                         .await;
                 interruptible(adopted, &signals)
+            }
+            Some(Command::Check(args)) if args.as_cron => check::as_cron(&args, &global),
+            Some(Command::Check(args)) => {
+                let config = load(None)?;
+                let _log = self.terminal_log();
+                Box::pin(check::check(&config, &args)).await
             }
             Some(Command::Config(ConfigCommand::Check)) => {
                 let config = load(None)?;

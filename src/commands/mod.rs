@@ -3,6 +3,7 @@
 
 mod adopt;
 mod backup;
+mod check;
 #[cfg(feature = "embedded")]
 mod company;
 mod completions;

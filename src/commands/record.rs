@@ -6,6 +6,7 @@ use chrono::{Local, Utc};
 
 use super::backup::Run;
 use super::setup::Site;
+use super::steps::check_findings;
 use crate::model::{Finding, Severity};
 use crate::report::{self, RunReport, SetReport, Status};
 
@@ -31,6 +32,7 @@ impl Run<'_> {
             bytes: sets.iter().filter(|set| set.status == Status::Sent).map(|set| set.bytes).sum(),
             sets,
             findings,
+            check_findings: check_findings(&self.config.state.dir),
             passed: Vec::new(),
         }
     }

@@ -1,5 +1,8 @@
 //! The steps of a plan, and what was passed over, as report and as log lines.
 
+use std::path::Path;
+
+use crate::check::findings::{Findings, Record};
 use crate::engines::{Passed, Why};
 use crate::model::Severity;
 use crate::plan::{Action, Step};
@@ -65,5 +68,21 @@ pub(super) fn log_passed(passed: &Passed) {
         (_, Some(Severity::Error)) => tracing::error!("{path}: {}", passed.why),
         (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
         (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
+    }
+}
+
+/// The host's open findings of `dbbackup check`, so that they are seen where a fleet's records are queried.
+/// They change no exit code of a run: `check` has its own.
+pub(super) fn check_findings(state_dir: &Path) -> Vec<Record> {
+    match Findings::load(state_dir) {
+        Ok(findings) => findings.open().cloned().collect(),
+        Err(error) => {
+            let file = state_dir.join(crate::check::findings::FILE);
+            tracing::warn!(
+                "read what `dbbackup check` found in {}: {error}; the run's record names none of it",
+                file.display()
+            );
+            Vec::new()
+        }
     }
 }

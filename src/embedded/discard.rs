@@ -125,6 +125,12 @@ impl Discard {
             | Op::GetObjectAttributes
             | Op::RestoreObject
             | Op::DeleteObjects
+            | Op::GetBucketEncryption
+            | Op::GetPublicAccessBlock
+            | Op::GetBucketOwnershipControls
+            | Op::GetBucketPolicyStatus
+            | Op::GetBucketLifecycleConfiguration
+            | Op::GetObjectLockConfiguration
             | Op::Other => error(StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         };
         if matches!(call.op, Op::PutObject | Op::UploadPart) {

@@ -48,6 +48,18 @@ pub enum Fault {
         /// S3's error code.
         code: &'static str,
     },
+    /// This status and this body instead of the operation: what a bucket's set-up is said to be.
+    Say {
+        /// HTTP status.
+        status: u16,
+        /// XML.
+        body: String,
+    },
+    /// The reply's `Date` is this many seconds away from now, as where a clock is wrong.
+    DateOff {
+        /// Seconds; negative is the past.
+        seconds: i64,
+    },
     /// Status 200 with this error code in the body, as S3 may answer a completion; nothing is done.
     ErrorInside200 {
         /// S3's error code.
@@ -69,6 +81,9 @@ pub enum Fault {
     StillRetrieving,
     /// Lists come in pages of at most this many entries.
     ShortPages(usize),
+    /// What carries no `If-None-Match` is answered 403 `AccessDenied`, as a bucket policy against
+    /// overwriting has it.
+    DenyUnconditional,
     /// `If-None-Match` is ignored.
     IgnoreIfNoneMatch,
     /// Whatever speaks of CRC64NVME is refused with this status and `NotImplemented`.

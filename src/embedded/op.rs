@@ -17,6 +17,12 @@ pub enum Op {
     GetBucketLocation,
     GetBucketVersioning,
     PutBucketVersioning,
+    GetBucketEncryption,
+    GetPublicAccessBlock,
+    GetBucketOwnershipControls,
+    GetBucketPolicyStatus,
+    GetBucketLifecycleConfiguration,
+    GetObjectLockConfiguration,
     ListObjects,
     ListObjectsV2,
     ListObjectVersions,
@@ -103,7 +109,22 @@ const OTHERS: [&str; 14] = [
     "torrent",
 ];
 
+/// What a bucket can be asked of its set-up; each is answered by a rule ([`Fault::Say`]) or by 501.
+///
+/// [`Fault::Say`]: super::Fault::Say
+const POSTURE: [(&str, Op); 6] = [
+    ("encryption", Op::GetBucketEncryption),
+    ("publicAccessBlock", Op::GetPublicAccessBlock),
+    ("ownershipControls", Op::GetBucketOwnershipControls),
+    ("policyStatus", Op::GetBucketPolicyStatus),
+    ("lifecycle", Op::GetBucketLifecycleConfiguration),
+    ("object-lock", Op::GetObjectLockConfiguration),
+];
+
 fn on_bucket(method: &Method, has: &dyn Fn(&str) -> bool) -> Op {
+    if let Some((_, op)) = POSTURE.iter().find(|(name, _)| method == Method::GET && has(name)) {
+        return *op;
+    }
     if OTHERS.iter().any(|name| has(name)) {
         return Op::Other;
     }

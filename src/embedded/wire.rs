@@ -83,6 +83,10 @@ async fn answer(
         stall: stall_at(&hits, true),
         seen: 0,
     };
+    let said = hits.find(|fault| match fault {
+        Fault::Say { status, body } => Some((*status, body.clone())),
+        _ => None,
+    });
     let told = if wire.faults.denies(call.op) {
         Some((StatusCode::FORBIDDEN, "AccessDenied"))
     } else {
@@ -91,6 +95,9 @@ async fn answer(
     let mut response = if let Some((status, code)) = told {
         drain(inbound()).await?;
         error_reply(&call, &parts.method, status, code)
+    } else if let Some((status, body)) = said {
+        drain(inbound()).await?;
+        xml_reply(StatusCode::from_u16(status).unwrap_or_default(), s3s::Body::from(body))
     } else {
         parts.extensions.insert(hits.clone());
         let request = Request::from_parts(parts, s3s::Body::http_body(inbound()));
@@ -102,6 +109,11 @@ async fn answer(
     for fault in &*hits.0 {
         match fault {
             Fault::DelayReply(delay) => sleep(*delay).await,
+            Fault::DateOff { seconds } => {
+                let date = chrono::Utc::now() + chrono::TimeDelta::seconds(*seconds);
+                let text = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                response.headers_mut().insert("date", HeaderValue::from_str(&text)?);
+            }
             Fault::DropReply => return Err(kill.pull()),
             _ => {}
         }
@@ -135,6 +147,9 @@ fn instead(hits: &Hits, headers: &hyper::HeaderMap) -> Option<(StatusCode, &'sta
     hits.find(|fault| match fault {
         Fault::Answer { status, code } => Some((StatusCode::from_u16(*status).unwrap_or_default(), *code)),
         Fault::ErrorInside200 { code } => Some((StatusCode::OK, *code)),
+        Fault::DenyUnconditional if !headers.contains_key("if-none-match") => {
+            Some((StatusCode::FORBIDDEN, "AccessDenied"))
+        }
         Fault::RejectCrc64 { status } if speaks_crc64() => {
             Some((StatusCode::from_u16(*status).unwrap_or_default(), "NotImplemented"))
         }
@@ -149,6 +164,10 @@ fn error_reply(call: &Call, method: &Method, status: StatusCode, code: &str) -> 
         call.op
     );
     let body = if method == Method::HEAD { s3s::Body::empty() } else { s3s::Body::from(text) };
+    xml_reply(status, body)
+}
+
+fn xml_reply(status: StatusCode, body: s3s::Body) -> Response<s3s::Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/xml"));

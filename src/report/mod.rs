@@ -7,11 +7,12 @@ mod table;
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
+use crate::check;
 use crate::formats::Judgement;
 use crate::inspect;
 use crate::model::{BackupDate, Category, Engine, ExitCode, Finding, Proof, Severity, Verdict};
 
-pub use table::{age, bytes, plan_text, sets_table, status_table, summary_table};
+pub use table::{age, bytes, check_text, plan_text, sets_table, status_table, summary_table};
 
 /// Form of the record.
 pub const VERSION: u32 = 1;
@@ -135,6 +136,9 @@ pub struct RunReport {
     pub sets: Vec<SetReport>,
     /// What was wrong besides.
     pub findings: Vec<Finding>,
+    /// What the last `dbbackup check` on this host had found and no check has seen mended since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub check_findings: Vec<check::findings::Record>,
     /// What was seen and not taken; only a dry run tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed: Vec<PassedReport>,

@@ -8,6 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{RunReport, SetReport};
 use crate::catalog::Entry;
+use crate::check::{Line, Outcome};
 use crate::formats::Judgement;
 use crate::model::Severity;
 use crate::status::{self, App};
@@ -119,6 +120,63 @@ pub fn status_table(apps: &[App], now: DateTime<Utc>) -> String {
         ]);
     }
     table.to_string()
+}
+
+/// A server's words on why it does not answer; more of them is for `--json`.
+const UNKNOWN_CHARS: usize = 100;
+
+/// The table of `check`, and below it what to do about each line that is not `ok`, the worst first.
+#[must_use]
+pub fn check_text(lines: &[Line]) -> String {
+    let mut table = plain(&["Area", "Check", "Result", "Seen"]);
+    for line in lines {
+        table.add_row([
+            Cell::new(line.area.as_str()),
+            Cell::new(&line.what),
+            Cell::new(line.outcome.word()),
+            Cell::new(seen(line)),
+        ]);
+    }
+    // Filled up with spaces to the width of the longest, which wraps in a mail.
+    let mut text = String::new();
+    for line in table.to_string().lines() {
+        let _infallible = writeln!(text, "{}", line.trim_end());
+    }
+    let mut advised: Vec<&Line> = lines.iter().filter(|line| !line.advice.is_empty()).collect();
+    advised.sort_by_key(|line| match line.outcome {
+        Outcome::Fail => 0,
+        Outcome::Warn => 1,
+        Outcome::Unknown { .. } => 2,
+        Outcome::Ok => 3,
+    });
+    if !advised.is_empty() {
+        text.push_str("\nWhat to do:\n");
+    }
+    for line in advised {
+        let (word, area) = (line.outcome.word(), line.area.as_str());
+        let _infallible = writeln!(text, "  {word:<7} {area}, {}: {}", line.what, line.advice);
+    }
+    let [ok, warn, fail, unknown] = crate::check::bucket::tally(lines);
+    let end = match (fail, warn + unknown) {
+        (0, 0) => "everything is as it should be",
+        (0, _) => "nothing FAILs",
+        _ => "a backup, a restore or a promise breaks on what FAILs: exit code 1",
+    };
+    let _infallible = writeln!(text, "\n{ok} ok, {warn} warn, {fail} FAIL, {unknown} unknown: {end}");
+    text
+}
+
+fn seen(line: &Line) -> String {
+    match &line.outcome {
+        Outcome::Unknown { missing_permission: Some(permission) } => {
+            format!("these credentials may not ask: {permission} is missing")
+        }
+        Outcome::Unknown { missing_permission: None } => match line.seen.char_indices().nth(UNKNOWN_CHARS) {
+            Some((at, _)) => format!("{} …", line.seen.get(..at).unwrap_or_default().trim_end()),
+            None => line.seen.clone(),
+        },
+        Outcome::Ok | Outcome::Warn | Outcome::Fail => line.seen.clone(),
+    }
 }
 
 fn verdict(inspection: Option<&Judgement>) -> &'static str {

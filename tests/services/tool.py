@@ -93,5 +93,19 @@ def get(*names):
     print(value)
 
 
+def check_line(what):
+    """`check --json` on stdin: result and words of one line."""
+    for line in json.load(sys.stdin)["lines"]:
+        if line["what"] == what:
+            print(line["outcome"], line["seen"])
+
+
+def finding(what):
+    """A run record on stdin: how bad the open finding of that name is."""
+    for one in json.load(sys.stdin)["check_findings"]:
+        if one["what"] == what:
+            print(one["outcome"])
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -335,6 +335,16 @@ outage_patience = "0s"
         self.runtime.block_on(begin).unwrap();
     }
 
+    /// The key of every version and of every delete marker in the bucket.
+    pub fn versions(&self) -> Vec<String> {
+        let reply = self.runtime.block_on(self.client.list_object_versions().bucket(BUCKET).send()).unwrap();
+        let versions = reply.versions().iter().filter_map(|version| version.key());
+        versions
+            .chain(reply.delete_markers().iter().filter_map(|marker| marker.key()))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// Uploads that were begun and neither completed nor aborted.
     pub fn open_uploads(&self) -> usize {
         let reply = self.runtime.block_on(self.client.list_multipart_uploads().bucket(BUCKET).send());

@@ -1,0 +1,69 @@
+//! Rates up and down, measured with data that does not stay.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::bucket::{Bucket, BucketError, ErrorKind, Listed, ObjectKey, Overwrite, PartBody, PutOptions};
+use crate::check::Line;
+use crate::check::road::{self, Rate};
+use crate::model::Engine;
+use crate::source;
+
+/// Bytes of a part, and of each ranged read.
+const PIECE: u64 = 8 * 1024 * 1024;
+/// Parts, sent at once.
+const PARTS: i32 = 4;
+
+/// Both lines.
+pub(super) async fn lines(bucket: &Bucket) -> [Line; 2] {
+    [
+        road::speed("upload", &upload(bucket).await, "s3:PutObject"),
+        road::speed("download", &download(bucket).await, "s3:GetObject"),
+    ]
+}
+
+/// Parts of an upload that is aborted: nothing is stored.
+async fn upload(bucket: &Bucket) -> Result<Rate, BucketError> {
+    let key = ObjectKey::new(format!("{}_check/{}-speed", bucket.layout().prefix(), source::host_name()))
+        .map_err(|error| refused("begin multipart upload of", error.to_string()))?;
+    let options = PutOptions { category: None, overwrite: Overwrite::Never, content_type: "text/plain" };
+    let upload = bucket.create_multipart(&key, None, options).await?;
+    let body = Bytes::from(vec![0_u8; usize::try_from(PIECE).unwrap_or_default()]);
+    let send = |number: i32| {
+        let body = PartBody::Bytes(body.clone());
+        bucket.upload_part(&upload, number, body, None)
+    };
+    let begun = Instant::now();
+    let (a, b, c, d) = tokio::join!(send(1), send(2), send(3), send(4));
+    let took = begun.elapsed();
+    let aborted = bucket.abort_multipart(&upload).await;
+    a.and(b).and(c).and(d).and(aborted)?;
+    Ok(Rate { bytes: PIECE * u64::from(PARTS.unsigned_abs()), took })
+}
+
+/// The beginning of the largest backup, as far as one listing tells.
+async fn download(bucket: &Bucket) -> Result<Rate, BucketError> {
+    let mut largest: Option<Listed> = None;
+    for engine in Engine::ALL {
+        let listed = bucket.list(&format!("{}{engine}/", bucket.layout().prefix())).await?;
+        largest = listed.into_iter().chain(largest).max_by_key(|object| object.size);
+    }
+    let Some(object) = largest.filter(|object| object.size > 0) else {
+        let detail = "there is no backup yet to read from".to_owned();
+        return Err(BucketError { kind: ErrorKind::NotFound, ..refused("get object", detail) });
+    };
+    let key = ObjectKey::new(object.key).map_err(|error| refused("get object", error.to_string()))?;
+    let last = object.size.min(PIECE * u64::from(PARTS.unsigned_abs())) - 1;
+    let begun = Instant::now();
+    let (_, mut body) = bucket.get(&key, Some((0, last)), None, None).await?;
+    let mut bytes = 0;
+    while let Some(chunk) = body.next().await? {
+        bytes += chunk.len() as u64;
+    }
+    Ok(Rate { bytes, took: begun.elapsed() })
+}
+
+fn refused(verb: &'static str, detail: String) -> BucketError {
+    BucketError { verb, object: String::new(), kind: ErrorKind::Rejected, detail }
+}
