@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use args::{
-    AdoptArgs, ConfigCommand, DemoArgs, DrillArgs, ListArgs, PolicyArgs, RestoreArgs, ShowArgs, StatusArgs,
-    VerifyArgs, WaitArgs,
+    AdoptArgs, ConfigCommand, DemoArgs, DrillArgs, EstimateArgs, ListArgs, PolicyArgs, RestoreArgs, ShowArgs,
+    StatusArgs, VerifyArgs, WaitArgs,
 };
 use clap::builder::{PossibleValue, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -164,6 +164,8 @@ pub enum Command {
     Drill(DrillArgs),
     /// Give objects that another program stored a manifest, after reading each once
     Adopt(AdoptArgs),
+    /// Measure what compression would win: a sample of each file, and the line
+    Estimate(EstimateArgs),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  dbbackup config check --config ./config.toml")]
     Config(ConfigCommand),
