@@ -14,7 +14,7 @@
 //!                               plan: Ship | Skip | Refuse   pure; --dry-run prints it
 //!                                        │
 //!                                        ▼
-//!                    transfer: one read → checksum → parts → bucket
+//!                    transfer: one read → (compress) → checksum → parts → bucket
 //!                                        │   S3 confirms the whole object
 //!                                        ▼
 //!                      catalog::commit(ConfirmedSet)         create-only, last
@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Restore runs the other way: locate, look at the place, ranged download into `NAME.partial`,
-//! checksum, fsync, rename.
+//! checksum, decode, fsync, rename.
 //!
 //! What must stay true, in this order: a backup called good restores; nothing is lost or overwritten;
 //! silence is never failure.
@@ -43,6 +43,7 @@
 //! | [`inspect`] | is a set whole: what is known before a byte leaves |
 //! | [`policy`] | what each role may do at AWS, for this configuration; pure |
 //! | [`forecast`] | which sets will be stored in time; pure |
+//! | [`estimate`] | what compression would cost and win |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
 //! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
@@ -55,6 +56,8 @@
 //! | [`source`] | this machine's files, through one handle |
 //! | [`network`] | which addresses are private; pure |
 //! | [`neighbour`] | the share of processor and disk that this process asks for |
+//! | [`codec`] | compressed, or as it is |
+//! | [`memory`] | what is freed goes back to the system |
 //! | [`lock`], [`log`], [`ui`] | one run at a time; what is written down; what is shown |
 //! | [`calendar`], [`checksum`], [`model`], `causes` | dates and categories, S3's checksums, the words as types, errors as people read them |
 //! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
@@ -70,12 +73,14 @@ mod causes;
 pub mod check;
 pub mod checksum;
 pub mod cli;
+pub mod codec;
 pub mod commands;
 pub mod config;
 pub mod drill;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod engines;
+pub mod estimate;
 pub mod expect;
 pub mod forecast;
 pub mod formats;
@@ -83,6 +88,7 @@ pub mod inspect;
 pub mod lock;
 pub mod log;
 pub mod manifest;
+pub mod memory;
 pub mod model;
 mod nearest;
 pub mod neighbour;

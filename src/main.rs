@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use dbbackup::cli::Cli;
 
 fn main() -> ExitCode {
+    dbbackup::memory::give_back();
     let cli = match Cli::from_words(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

@@ -4,11 +4,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
+use crate::codec::Coding;
 use crate::formats::Judgement;
 use crate::model::{BackupDate, Proof, RelPath, SetId, SetKind, Verdict};
 
-/// The version written; a reader refuses a newer one rather than guess.
-pub const VERSION: u32 = 1;
+/// The newest version; a reader refuses a newer one rather than guess.
+pub const VERSION: u32 = 2;
+/// What is written where nothing of a newer version is used, so that older programs read it.
+const PLAIN_VERSION: u32 = 1;
 
 /// Everything recorded about one set when it was stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,13 +58,13 @@ pub struct StoredFile {
     pub path: RelPath,
     /// The full object key.
     pub key: String,
-    /// Bytes.
+    /// Bytes of the object.
     pub size: u64,
     /// Last modification at the source.
     pub mtime: DateTime<Utc>,
     /// Permission bits at the source.
     pub mode: u32,
-    /// CRC64NVME of all its bytes, computed here in the one read; restore compares with it.
+    /// CRC64NVME of all the object's bytes, computed here in the one read; restore compares with it.
     pub checksum: Checksum,
     /// The checksum that S3 computed and that equals ours, where it gave one.
     pub s3_checksum: Option<Checksum>,
@@ -75,6 +78,35 @@ pub struct StoredFile {
     pub parts: u32,
     /// Attempts that failed before it was stored.
     pub retries: u32,
+    /// How its bytes were made from the file's, where they are not the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coding: Option<Coding>,
+}
+
+impl StoredFile {
+    /// Bytes of the file.
+    #[must_use]
+    pub fn plain_size(&self) -> u64 {
+        self.coding.as_ref().map_or(self.size, |coding| coding.plain_size)
+    }
+
+    /// CRC64NVME of the file's bytes.
+    #[must_use]
+    pub fn plain_checksum(&self) -> &Checksum {
+        self.coding.as_ref().map_or(&self.checksum, |coding| &coding.plain_checksum)
+    }
+
+    /// What the key has more than the file's name.
+    #[must_use]
+    pub fn suffix(&self) -> &'static str {
+        self.coding.as_ref().map_or("", |coding| coding.compression.suffix())
+    }
+}
+
+/// The version that a record of these objects needs.
+#[must_use]
+pub fn version_for(files: &[StoredFile]) -> u32 {
+    if files.iter().any(|file| file.coding.is_some()) { VERSION } else { PLAIN_VERSION }
 }
 
 /// How an object was compared with the file it came from.
@@ -94,6 +126,12 @@ impl Manifest {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Bytes of all files, as they lay at the source.
+    #[must_use]
+    pub fn plain_bytes(&self) -> u64 {
+        self.files.iter().map(StoredFile::plain_size).sum()
     }
 
     /// Attempts that failed while it was stored.

@@ -21,6 +21,8 @@ pub struct Step {
     pub action: Action,
     /// What inspection said: of the set here where it is to be sent, of the stored one where it is not.
     pub inspection: Option<Judgement>,
+    /// The objects that are stored of it already: it keeps the form that they have.
+    pub stored: Vec<StoredFile>,
 }
 
 /// What happens to a set.
@@ -153,8 +155,13 @@ pub fn decide(
         Ok(Known::Stored(manifest)) => manifest.inspection.clone(),
         Ok(Known::Absent | Known::Unknown) | Err(_) => None,
     };
+    let stored = match &known {
+        Ok(Known::Stored(manifest)) => manifest.files.clone(),
+        Ok(Known::Absent | Known::Unknown) | Err(_) => Vec::new(),
+    };
     let action = action(&set, &id, known, layout, overwrite);
-    Step { id, set, action, inspection }
+    let stored = if matches!(action, Action::Ship(_)) { stored } else { Vec::new() };
+    Step { id, set, action, inspection, stored }
 }
 
 /// What inspection makes of a step that would send: a set that is cut short is refused, unless the
@@ -216,11 +223,12 @@ fn compare(set: &BackupSet, manifest: &Manifest) -> Comparison {
         if file.rel != stored.path {
             return Comparison::Differs(format!("{} is here, {} is stored", file.rel, stored.path));
         }
-        if file.stamp.size != stored.size {
+        if file.stamp.size != stored.plain_size() {
             let name = if file.rel.is_empty() { set.name.as_str() } else { file.rel.as_str() };
             return Comparison::Differs(format!(
                 "{name} has {} bytes here, {} stored",
-                file.stamp.size, stored.size
+                file.stamp.size,
+                stored.plain_size()
             ));
         }
         times_differ |= !same_time(file, stored);

@@ -126,10 +126,10 @@ pub fn object(file: &StoredFile, info: Option<&ObjectInfo>) -> Option<Fault> {
 /// altered, or the bucket was copied to another prefix.
 #[must_use]
 pub fn record(manifest: &Manifest, layout: &Layout) -> Option<Fault> {
-    let astray = manifest
-        .files
-        .iter()
-        .find(|file| layout.data(&manifest.id, &file.path).map_or(true, |key| key.as_str() != file.key))?;
+    let astray = manifest.files.iter().find(|file| {
+        let place = layout.data(&manifest.id, &file.path);
+        place.map_or(true, |key| format!("{key}{}", file.suffix()) != file.key)
+    })?;
     Some(Fault::error(
         Kind::Record,
         &manifest.id.key(),
@@ -262,6 +262,7 @@ mod tests {
             version_id: None,
             parts: 1,
             retries: 0,
+            coding: None,
         }
     }
 

@@ -269,7 +269,7 @@ impl Catalog {
     ) -> Result<Manifest, CommitError> {
         let set = confirmed.set();
         let manifest = Manifest {
-            version: manifest::VERSION,
+            version: manifest::version_for(confirmed.files()),
             id: confirmed.id().clone(),
             date: set.date,
             kind: set.kind,
@@ -295,7 +295,7 @@ impl Catalog {
     pub async fn commit_adopted(&self, adopted: &AdoptedSet, stamp: Stamp) -> Result<Manifest, CommitError> {
         let file = adopted.file().clone();
         let manifest = Manifest {
-            version: manifest::VERSION,
+            version: manifest::version_for(std::slice::from_ref(&file)),
             id: adopted.id().clone(),
             date: adopted.date(),
             kind: SetKind::File,

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::bucket::Tier;
 use crate::calendar::Day;
-use crate::model::{Category, Selector};
+use crate::model::{Category, Rate, Selector};
 use crate::policy::Role;
 
 /// What is restored, and where to.
@@ -62,6 +62,24 @@ pub struct WaitArgs {
     /// With --wait: how many days the retrieved copy stays readable [default: 7]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=365), requires = "wait")]
     pub days: Option<u32>,
+}
+
+/// What is estimated.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  dbbackup estimate /srv/mysql/shop/shop_20250818.sql
+  dbbackup estimate --line 80Mbit/s /srv/mssql/*.bak")]
+pub struct EstimateArgs {
+    /// Files to take a sample of
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Rate of the line; without it, parts of an upload that is aborted are sent to measure it
+    #[arg(long, value_name = "RATE")]
+    pub line: Option<Rate>,
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which sets are listed.

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use args::{
-    AdoptArgs, CheckArgs, ConfigCommand, DemoArgs, DrillArgs, ListArgs, PolicyArgs, RestoreArgs, ShowArgs,
-    StatusArgs, VerifyArgs, WaitArgs,
+    AdoptArgs, CheckArgs, ConfigCommand, DemoArgs, DrillArgs, EstimateArgs, ListArgs, PolicyArgs,
+    RestoreArgs, ShowArgs, StatusArgs, VerifyArgs, WaitArgs,
 };
 use clap::builder::{PossibleValue, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -167,6 +167,8 @@ pub enum Command {
     Adopt(AdoptArgs),
     /// Check this machine, the way to the bucket, the rights and the bucket itself
     Check(CheckArgs),
+    /// Measure what compression would win: a sample of each file, and the line
+    Estimate(EstimateArgs),
     /// Look at the configuration
     #[command(subcommand, after_help = "Example:\n  dbbackup config check --config ./config.toml")]
     Config(ConfigCommand),

@@ -18,6 +18,7 @@ use super::late::{Late, is_unfinished};
 use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report};
 use crate::bucket::{BucketError, Overwrite};
+use crate::codec;
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError};
 use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
@@ -335,11 +336,16 @@ impl<'c> Run<'c> {
 
     fn uploader(&self, site: &Site, events: Events) -> Uploader {
         let backup = &self.config.backup;
+        // Encoders live in the same memory as the parts.
+        let compresses = self.config.sources.values().any(|source| source.compress.is_some());
+        let encoders = if compresses { codec::MEMORY } else { 0 };
+        let memory = backup.buffer_memory().saturating_sub(encoders).max(backup.part_size);
         let settings = Settings {
             policy: site.policy.clone(),
-            pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
+            pool: Pool::new(backup.concurrency, memory, backup.part_size),
             part_size: backup.part_size,
             overwrite: self.request.overwrite,
+            state: self.config.state.dir.clone(),
             events,
             cancel: self.cancel.clone(),
             uploads: Arc::new(Uploads::new(&self.config.state.dir, site.bucket.name())),

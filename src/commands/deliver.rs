@@ -67,8 +67,9 @@ impl Delivery {
         let source = self.inspector.source(step.id.engine).cloned();
         let watch =
             inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
-        let rank = self.rank(&step);
-        let shipped = self.uploader.ship(Order { id: step.id.clone(), set: step.set, rank, watch }).await;
+        let (rank, compress) = (self.rank(&step), source.as_ref().and_then(|source| source.compress));
+        let (id, set, stored) = (step.id.clone(), step.set, step.stored);
+        let shipped = self.uploader.ship(Order { id, set, rank, watch, compress, stored }).await;
         report.seconds = begun.elapsed().as_secs_f64();
         let confirmed = match shipped {
             Ok(confirmed) => confirmed,

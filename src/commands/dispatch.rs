@@ -7,10 +7,11 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::backup::{Request, Run};
 use super::retrieve::{DEFAULT_DAYS, Retrieval};
-use super::setup::Failure;
+use super::setup::{Failure, Site};
 use super::signals::Signals;
 use super::{
-    adopt, check, completions, config_check, drill, list, man, policy, restore, show, status, verify,
+    adopt, check, completions, config_check, drill, estimate, list, man, policy, restore, show, status,
+    verify,
 };
 use crate::bucket::{Overwrite, Tier};
 use crate::calendar::{self, Day};
@@ -90,6 +91,14 @@ impl Terminal {
                 let config = load(None)?;
                 let _log = self.terminal_log();
                 Box::pin(check::check(&config, &args)).await
+            }
+            Some(Command::Estimate(args)) => {
+                let _log = self.terminal_log();
+                let line = match args.line {
+                    Some(rate) => estimate::Line::Told(rate),
+                    None => estimate::Line::Measured(Box::new(Site::new(&load(None)?).await?)),
+                };
+                estimate::estimate(line, args.files, args.json, self.quiet).await
             }
             Some(Command::Config(ConfigCommand::Check)) => {
                 let config = load(None)?;

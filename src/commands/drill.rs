@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::setup::{Failure, Site};
 use super::verify::sample;
-use crate::bucket::ObjectKey;
 use crate::catalog::Entry;
 use crate::config::Config;
 use crate::drill::Throwaway;
@@ -162,12 +161,7 @@ impl Rehearsal<'_> {
             }
             let file =
                 std::fs::File::create_new(&path).with_context(|| format!("make {}", path.display()))?;
-            let wanted = Wanted {
-                key: ObjectKey::new(stored.key.clone())?,
-                size: stored.size,
-                version: stored.version_id.clone(),
-                checksum: Some(stored.checksum.clone()),
-            };
+            let wanted = Wanted::of(stored)?;
             self.downloader.fetch(&wanted, file, &path, None).await?;
             files.push(path);
         }

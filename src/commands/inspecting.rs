@@ -136,7 +136,7 @@ impl Inspector {
             history: recent
                 .iter()
                 .filter(|manifest| !manifest.is_cut_short())
-                .map(crate::manifest::Manifest::bytes)
+                .map(crate::manifest::Manifest::plain_bytes)
                 .collect(),
         }
     }

@@ -50,6 +50,8 @@ struct Row<'e> {
     kind: SetKind,
     files: usize,
     size: u64,
+    /// Bytes of its objects; fewer where they are compressed.
+    stored: u64,
     verdict: Option<&'static str>,
     proof: Proof,
     host: &'e str,
@@ -106,7 +108,8 @@ fn row(entry: &Entry) -> Row<'_> {
         category: manifest.id.category,
         kind: manifest.kind,
         files: manifest.files.len(),
-        size: manifest.bytes(),
+        size: manifest.plain_bytes(),
+        stored: manifest.bytes(),
         verdict: manifest.inspection.as_ref().map(|inspection| inspection.verdict.word()),
         proof: entry.proof(),
         host: &manifest.host,

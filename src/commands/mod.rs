@@ -14,6 +14,7 @@ mod deliver;
 mod demo;
 mod dispatch;
 mod drill;
+mod estimate;
 mod expected;
 mod inspecting;
 mod late;

@@ -17,7 +17,7 @@ use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
 use crate::restore::{Existing, LocateError, Located, Place, PlaceError, locate, locate_latest};
-use crate::transfer::{Downloader, FetchError, FileRanges, Pool, Ranges, Wanted};
+use crate::transfer::{Downloader, FetchError, FileRanges, Pool, Ranges, Wanted, file_of_stored};
 use crate::ui;
 
 /// Files under way at once within a folder; their ranges share one pool.
@@ -91,15 +91,16 @@ pub(super) async fn restore(
     let Order { what, place, existing, retrieval } = order;
     let site = Site::new(config).await?;
     let job = job(find(&site, what).await?)?;
-    let bytes = job.items.iter().map(|item| item.wanted.size).sum();
+    let bytes = job.items.iter().map(|item| item.wanted.plain_size()).sum();
+    let stored = job.items.iter().map(|item| item.wanted.size).sum();
     // What is in the way shows before a retrieval is paid for, and before hours of waiting.
     if let Where::Dir(dir) = place {
-        Place::prepare(dir, &job.name, bytes, *existing).map_err(place_failure)?;
+        Place::prepare(dir, &job.name, room(&job.items), *existing).map_err(place_failure)?;
     }
     let wanted = job.items.iter().map(|item| item.wanted.clone()).collect();
     let reading = Reading { name: &job.key, wanted };
     retrieve::readable(&site, config, &reading, *retrieval, &cancel, lines, quiet).await?;
-    let (bars, events) = lines.watch("restoring", bytes, quiet);
+    let (bars, events) = lines.watch("restoring", stored, quiet);
     let backup = &config.backup;
     let downloader = Downloader {
         bucket: site.bucket.clone(),
@@ -113,7 +114,7 @@ pub(super) async fn restore(
     let proven = job.proven;
     let done = match place {
         Where::Stdout => to_stdout(&downloader, &job).await.map(|()| None),
-        Where::Dir(dir) => to_dir(downloader.clone(), job, dir, *existing, bytes).await.map(Some),
+        Where::Dir(dir) => to_dir(downloader.clone(), job, dir, *existing).await.map(Some),
     };
     drop(downloader);
     bars.finish().await;
@@ -198,7 +199,7 @@ fn job(located: Located) -> Result<Job, Failure> {
             let items = objects
                 .into_iter()
                 .map(|(key, rel, size)| Item {
-                    wanted: Wanted { key, size, version: None, checksum: None },
+                    wanted: Wanted { key, size, version: None, checksum: None, coding: None },
                     rel,
                     stamp: None,
                 })
@@ -221,14 +222,8 @@ fn announce(manifest: &Manifest) {
 }
 
 fn item(file: &StoredFile) -> anyhow::Result<Item> {
-    let key = ObjectKey::new(file.key.clone()).with_context(|| format!("use key of {}", file.path))?;
     Ok(Item {
-        wanted: Wanted {
-            key,
-            size: file.size,
-            version: file.version_id.clone(),
-            checksum: Some(file.checksum.clone()),
-        },
+        wanted: Wanted::of(file).with_context(|| format!("use key of {}", file.path))?,
         rel: file.path.to_string(),
         stamp: Some((file.mtime, file.mode)),
     })
@@ -253,9 +248,8 @@ async fn to_dir(
     job: Job,
     dir: &std::path::Path,
     existing: Existing,
-    bytes: u64,
 ) -> Result<PathBuf, Failure> {
-    let mut place = Place::prepare(dir, &job.name, bytes, existing).map_err(place_failure)?;
+    let mut place = Place::prepare(dir, &job.name, room(&job.items), existing).map_err(place_failure)?;
     let partial = place.partial().to_owned();
     let fetched = match job.kind {
         SetKind::File => single(&downloader, &job, &mut place).await,
@@ -266,6 +260,15 @@ async fn to_dir(
         }
     };
     finish(fetched.map(|()| place), &partial)
+}
+
+/// Bytes that the files take, and beside them the objects that are being decoded.
+fn room(items: &[Item]) -> u64 {
+    let mut coded: Vec<u64> =
+        items.iter().filter(|item| item.wanted.coding.is_some()).map(|item| item.wanted.size).collect();
+    coded.sort_unstable_by(|a, b| b.cmp(a));
+    let plain: u64 = items.iter().map(|item| item.wanted.plain_size()).sum();
+    plain.saturating_add(coded.iter().take(FILES_AT_ONCE).sum())
 }
 
 fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<PathBuf, Failure> {
@@ -311,7 +314,8 @@ fn tell_reused(ranges: &Ranges) {
 
 async fn folder(downloader: Downloader, items: Vec<Item>, place: Place) -> Result<Place, Failure> {
     let rels: std::collections::HashSet<String> = items.iter().map(|item| item.rel.clone()).collect();
-    place.drop_strangers(&|rel| rels.contains(rel)).map_err(place_failure)?;
+    let known = |rel: &str| rels.contains(file_of_stored(rel).unwrap_or(rel));
+    place.drop_strangers(&known).map_err(place_failure)?;
     let ranges = ranges(&place)?;
     let place = Arc::new(place);
     let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();

@@ -73,11 +73,15 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
         "Size",
         &format!(
             "{} ({} bytes) in {} files",
-            report::bytes(manifest.bytes()),
-            manifest.bytes(),
+            report::bytes(manifest.plain_bytes()),
+            manifest.plain_bytes(),
             manifest.files.len()
         ),
     );
+    if manifest.bytes() != manifest.plain_bytes() {
+        let bytes = manifest.bytes();
+        line("Compressed", &format!("{} ({bytes} bytes) in the bucket", report::bytes(bytes)));
+    }
     line(
         "Verdict",
         &manifest.inspection.as_ref().map_or_else(|| "-".to_owned(), |it| it.verdict.to_string()),
@@ -124,6 +128,11 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
             confirmed(file.confirmed),
             if file.parts == 1 { "1 request".to_owned() } else { format!("{} parts", file.parts) },
         );
+        if let Some(coding) = &file.coding {
+            let sum = &coding.plain_checksum;
+            let _infallible =
+                writeln!(text, "    {} of {} bytes, {sum}", coding.compression, coding.plain_size);
+        }
     }
     text
 }

@@ -198,7 +198,7 @@ impl Checker {
             let read = self.reread && fault.as_ref().is_none_or(|fault| fault.kind == Kind::NotCompared);
             if !read {
                 faults.extend(fault);
-            } else if let Some(fault) = self.read(file, key).await? {
+            } else if let Some(fault) = self.read(file).await? {
                 faults.push(fault);
             }
         }
@@ -233,13 +233,9 @@ impl Checker {
         }))
     }
 
-    async fn read(&self, file: &StoredFile, key: ObjectKey) -> Result<Option<Fault>, Failure> {
-        let wanted = Wanted {
-            key,
-            size: file.size,
-            version: file.version_id.clone(),
-            checksum: Some(file.checksum.clone()),
-        };
+    async fn read(&self, file: &StoredFile) -> Result<Option<Fault>, Failure> {
+        let wanted =
+            Wanted::of(file).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))?;
         match self.downloader.stream(&wanted, &mut std::io::sink()).await {
             Ok(_) => Ok(None),
             Err(crate::transfer::FetchError::Damaged { how, .. }) => {
@@ -317,10 +313,14 @@ fn on_disk(manifest: &Manifest, file: &StoredFile) -> Option<Fault> {
             Err(error) => return fault(format!("it cannot be read: {error}")),
         }
     }
-    if digest.len() == file.size && digest.full_object() == file.checksum {
+    if digest.len() == file.plain_size() && digest.full_object() == *file.plain_checksum() {
         return None;
     }
-    fault(format!("it is not what was stored from here: {} bytes now, {} then", digest.len(), file.size))
+    fault(format!(
+        "it is not what was stored from here: {} bytes now, {} then",
+        digest.len(),
+        file.plain_size()
+    ))
 }
 
 fn text(document: &Document) -> String {

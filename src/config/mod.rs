@@ -23,6 +23,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 
 use crate::calendar::CategoryRules;
+use crate::codec::Compression;
 use crate::expect::Expect;
 use crate::model::{Bandwidth, Category, Engine, Rate};
 use crate::neighbour::IoClass;
@@ -173,6 +174,8 @@ pub struct Source {
     pub min_size: u64,
     /// The operator's own check of each set.
     pub check: Check,
+    /// How what is not compressed yet is compressed on its way. Default: not at all.
+    pub compress: Option<Compression>,
 }
 
 /// `check_command` and `check_timeout` of an engine.

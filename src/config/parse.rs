@@ -16,6 +16,7 @@ use super::{
     Check, ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Source, Sse, State,
 };
 use super::{names, secrets, values};
+use crate::codec::Compression;
 use crate::expect::{Expect, Schedule};
 use crate::model::{Category, Engine, RelPath};
 use crate::network::Networks;
@@ -158,6 +159,10 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
     let min_size = section.size("min_size", 0..=BUFFER_MAX, Source::MIN_SIZE).value;
     let priority = section.number("priority", 0, 100, 0).value;
     let check = check(section);
+    let compress = section.text("compress", Compression::ALLOWED, |text| match text {
+        "none" => Ok(None),
+        text => text.parse::<Compression>().map(Some),
+    });
     Some(Source {
         dir: dir?.value,
         exclude,
@@ -167,6 +172,7 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         priority,
         min_size,
         check,
+        compress: compress.and_then(|at| at.value),
     })
 }
 

@@ -37,6 +37,8 @@ impl Config {
                 out.raw("check_command", &list(&source.check.command));
             }
             out.set("check_timeout", &show_duration(source.check.timeout));
+            let compress = source.compress.map_or_else(|| "none".to_owned(), |form| form.to_string());
+            out.set("compress", &compress);
         }
         self.render_s3(&mut out);
         out.section("network");

@@ -12,7 +12,7 @@ use crate::formats::Judgement;
 use crate::inspect;
 use crate::model::{BackupDate, Category, Engine, ExitCode, Finding, Proof, Severity, Verdict};
 
-pub use table::{age, bytes, check_text, plan_text, sets_table, status_table, summary_table};
+pub use table::{age, bytes, check_text, plain, plan_text, sets_table, status_table, summary_table};
 
 /// Form of the record.
 pub const VERSION: u32 = 1;

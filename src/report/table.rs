@@ -91,7 +91,7 @@ pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Ut
             Cell::new(manifest.date),
             Cell::new(manifest.id.category),
             right(manifest.files.len()),
-            right(bytes(manifest.bytes())),
+            right(bytes(manifest.plain_bytes())),
             Cell::new(verdict(manifest.inspection.as_ref())),
             Cell::new(entry.proof()),
             right(age(manifest.created, now)),
@@ -206,7 +206,9 @@ fn right(text: impl ToString) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-fn plain(header: &[&str]) -> Table {
+/// A table without lines, with these heads.
+#[must_use]
+pub fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)

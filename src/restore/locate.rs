@@ -2,6 +2,7 @@
 
 use crate::bucket::{Bucket, BucketError, ErrorKind, Layout, ObjectKey};
 use crate::catalog::{Catalog, Entry, Known};
+use crate::codec;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ModelError, Selector, SetId};
 
@@ -99,6 +100,7 @@ fn candidates(inside: &str) -> Vec<(SetId, String)> {
 pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Located, LocateError> {
     let layout = bucket.layout();
     let inside = inside(text, layout, bucket.name())?;
+    let full = format!("{}{inside}", layout.prefix());
     for (id, rest) in candidates(inside) {
         let manifest = match catalog.lookup(&id).await? {
             Known::Stored(manifest) => manifest,
@@ -107,10 +109,18 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
         if rest.is_empty() {
             return Ok(Located::Set(manifest));
         }
-        if let Some(file) = manifest.files.iter().find(|file| file.path.as_str() == rest) {
+        if let Some(file) = manifest.files.iter().find(|file| file.path.as_str() == rest || file.key == full)
+        {
             let file = Box::new(file.clone());
             return Ok(Located::FileOfSet(manifest, file));
         }
+    }
+    // The object of a compressed file, by its own name.
+    if let Some(id) = codec::without_suffix(inside).and_then(|bare| SetId::parse_key(bare).ok())
+        && let Known::Stored(manifest) = catalog.lookup(&id).await?
+        && manifest.files.iter().any(|file| file.key == full)
+    {
+        return Ok(Located::Set(manifest));
     }
     loose(text, inside, bucket).await
 }

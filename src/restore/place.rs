@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
 use rustix::io::Errno;
 
+use crate::transfer::stored_name;
+
 /// Whether something at the destination may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
@@ -89,7 +91,8 @@ impl Place {
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         let partial = dir.join(format!("{name}.partial"));
         // What an interrupted restore took already is not needed twice.
-        let needed = bytes.saturating_sub(allocated(&partial));
+        let needed =
+            bytes.saturating_sub(allocated(&partial)).saturating_sub(allocated(&stored_name(&partial)));
         if free < needed {
             return Err(PlaceError::NoSpace { dir: dir.to_owned(), target, needed, free });
         }

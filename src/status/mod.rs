@@ -162,7 +162,7 @@ fn judge_app(
     }
     good.sort_by_key(|entry| (entry.manifest.date, entry.manifest.created));
     let newest = good.pop();
-    let sizes = good.iter().rev().take(MEDIAN_OF).map(|entry| entry.manifest.bytes()).collect();
+    let sizes = good.iter().rev().take(MEDIAN_OF).map(|entry| entry.manifest.plain_bytes()).collect();
     let median_size = median(sizes);
     let newest = newest.map(|entry| newest_of(entry, now));
     match &newest {
@@ -199,7 +199,7 @@ fn newest_of(entry: &Entry, now: NaiveDateTime) -> Newest {
         key: manifest.id.key(),
         date: manifest.date,
         age_seconds: u64::try_from((now - end).num_seconds()).unwrap_or(0),
-        size: manifest.bytes(),
+        size: manifest.plain_bytes(),
         proof,
         proven,
     }
@@ -256,6 +256,7 @@ mod tests {
             version_id: None,
             parts: 1,
             retries: 0,
+            coding: None,
         };
         let json = serde_json::json!({
             "version": 1, "engine": id.engine, "app": id.app, "category": id.category, "name": id.name,

@@ -66,7 +66,8 @@ impl Downloader {
                 detail: "it was listed, and is gone".to_owned(),
             }));
         };
-        let wanted = Wanted { key, size: info.size, version: info.version.clone(), checksum: None };
+        let wanted =
+            Wanted { key, size: info.size, version: info.version.clone(), checksum: None, coding: None };
         let checksum = self.stream(&wanted, watch).await?;
         let theirs: Option<Checksum> = info
             .checksum
@@ -88,6 +89,7 @@ impl Downloader {
             version_id: info.version,
             parts: 1,
             retries: 0,
+            coding: None,
         };
         Ok(AdoptedSet { id, date, file, seconds: begun.elapsed().as_secs_f64() })
     }

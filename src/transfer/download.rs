@@ -16,8 +16,10 @@ use super::range::{Journal, Range};
 use super::ranges::FileRanges;
 use super::ranked::Rank;
 use super::{Events, FileProgress};
-use crate::bucket::{Bucket, BucketError, ErrorKind, ObjectKey};
+use crate::bucket::{Bucket, BucketError, ErrorKind, KeyError, ObjectKey};
 use crate::checksum::{Algorithm, Checksum, Digest, Fold};
+use crate::codec::{Coding, DecodeError, Decoding};
+use crate::manifest::StoredFile;
 use crate::retry::Policy;
 
 /// An object to be fetched.
@@ -31,6 +33,30 @@ pub struct Wanted {
     pub version: Option<String>,
     /// What all its bytes must give; none for an object without a manifest.
     pub checksum: Option<Checksum>,
+    /// How its bytes were made from a file's, where they are not the same.
+    pub coding: Option<Coding>,
+}
+
+impl Wanted {
+    /// The object that a manifest names.
+    ///
+    /// # Errors
+    /// Where its key is none.
+    pub fn of(file: &StoredFile) -> Result<Self, KeyError> {
+        Ok(Self {
+            key: ObjectKey::new(file.key.clone())?,
+            size: file.size,
+            version: file.version_id.clone(),
+            checksum: Some(file.checksum.clone()),
+            coding: file.coding.clone(),
+        })
+    }
+
+    /// Bytes of the file that it becomes.
+    #[must_use]
+    pub fn plain_size(&self) -> u64 {
+        self.coding.as_ref().map_or(self.size, |coding| coding.plain_size)
+    }
 }
 
 /// Why an object was not fetched.
@@ -130,9 +156,10 @@ impl Pin {
 }
 
 impl Downloader {
-    /// Fetches one object into `file` (which is cut to its size) and compares every byte with the
-    /// wanted checksum. The computed CRC64NVME is returned, for objects that had none. Ranges that
-    /// `before` knows, and that are still in the file, are not fetched again.
+    /// Makes a file of one object: fetches it, compares every byte with the wanted checksum, and decodes
+    /// it where it is coded (its bytes then lie in [`super::stored_name`] meanwhile). The computed
+    /// checksum of the object is returned, for those that had none. Ranges that `before` knows, and that
+    /// are still there, are not fetched again.
     ///
     /// # Errors
     /// [`FetchError::Damaged`] where size or checksum differ; the file then holds what arrived.
@@ -144,12 +171,13 @@ impl Downloader {
         before: Option<FileRanges>,
     ) -> Result<Checksum, FetchError> {
         tokio::select! {
-            result = self.fetch_inner(wanted, file, path, before) => result,
+            result = self.fetch_and_decode(wanted, file, path, before) => result,
             () = self.cancel.cancelled() => Err(FetchError::Cancelled),
         }
     }
 
-    async fn fetch_inner(
+    /// Fetches one object as it is into `file`, which is cut to its size.
+    pub(super) async fn fetch_stored(
         &self,
         wanted: &Wanted,
         file: File,
@@ -157,7 +185,8 @@ impl Downloader {
         before: Option<FileRanges>,
     ) -> Result<Checksum, FetchError> {
         let label = path.file_name().unwrap_or_default().to_string_lossy();
-        let progress = Arc::new(self.events.start(label.trim_end_matches(".partial"), wanted.size));
+        let label = label.trim_end_matches(super::unpack::STORED).trim_end_matches(".partial");
+        let progress = Arc::new(self.events.start(label, wanted.size));
         let file = Arc::new(file);
         let written = file.clone();
         let write_error = |source| FetchError::write(path, &written, wanted.size, source);
@@ -233,12 +262,31 @@ impl Downloader {
         Ok(Pin { etag: info.etag, version: info.version })
     }
 
-    /// Sends one object's bytes to `out` in order, compared at the end. What was written before a
-    /// failure cannot be taken back: the caller's exit code tells.
+    /// Sends the bytes that one object stands for to `out` in order, compared at the end. What was written
+    /// before a failure cannot be taken back: the caller's exit code tells.
     pub async fn stream(
         &self,
         wanted: &Wanted,
         out: &mut (impl std::io::Write + Send),
+    ) -> Result<Checksum, FetchError> {
+        let not_written = |source| FetchError::Write { path: "standard output".into(), source };
+        let Some(coding) = &wanted.coding else {
+            return self.stream_stored(wanted, &mut |chunk| out.write_all(chunk).map_err(not_written)).await;
+        };
+        let blame = |error: DecodeError| match error {
+            DecodeError::Damaged(how) => FetchError::Damaged { key: wanted.key.to_string(), how },
+            DecodeError::Write(source) => not_written(source),
+        };
+        let mut decoding = Decoding::new(coding, out).map_err(not_written)?;
+        let whole = self.stream_stored(wanted, &mut |chunk| decoding.feed(chunk).map_err(blame)).await?;
+        decoding.finish(coding).map_err(blame)?;
+        Ok(whole)
+    }
+
+    async fn stream_stored(
+        &self,
+        wanted: &Wanted,
+        take: &mut (impl FnMut(&[u8]) -> Result<(), FetchError> + Send),
     ) -> Result<Checksum, FetchError> {
         let progress = self.events.start(wanted.key.as_str(), wanted.size);
         let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
@@ -247,7 +295,7 @@ impl Downloader {
         let mut attempt = 1;
         while digest.len() < wanted.size {
             let (before, begun) = (digest.len(), tokio::time::Instant::now());
-            match self.stream_from(wanted, &mut pin, &mut digest, out, &progress).await {
+            match self.stream_from(wanted, &mut pin, &mut digest, take, &progress).await {
                 Ok(()) => {}
                 Err(FetchError::Bucket(error)) if self.policy.sat_out(&error, begun).await => {}
                 Err(FetchError::Bucket(error)) if error.is_transient() => {
@@ -272,7 +320,7 @@ impl Downloader {
         wanted: &Wanted,
         pin: &mut Pin,
         digest: &mut Digest,
-        out: &mut (impl std::io::Write + Send),
+        take: &mut (impl FnMut(&[u8]) -> Result<(), FetchError> + Send),
         progress: &FileProgress,
     ) -> Result<(), FetchError> {
         let range = Some((digest.len(), wanted.size.saturating_sub(1)));
@@ -287,8 +335,7 @@ impl Downloader {
             let Some(chunk) = chunk else {
                 break;
             };
-            out.write_all(&chunk)
-                .map_err(|source| FetchError::Write { path: "standard output".into(), source })?;
+            take(&chunk)?;
             digest.update(&chunk);
             progress.advance(chunk.len() as u64);
         }
@@ -340,7 +387,7 @@ fn compare(wanted: &Wanted, whole: &Checksum) -> Result<(), FetchError> {
 }
 
 /// Takes the room at once, so that a full disk shows before the download and not at its end.
-fn preallocate(file: &File, size: u64) -> std::io::Result<()> {
+pub(super) fn preallocate(file: &File, size: u64) -> std::io::Result<()> {
     file.set_len(size)?;
     if size > 0 {
         match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {

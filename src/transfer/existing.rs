@@ -64,11 +64,11 @@ impl FileJob {
         }
     }
 
-    fn damaged(&self, ours: &Ours, theirs: String) -> FileError {
+    pub(super) fn damaged(&self, ours: &Ours, theirs: String) -> FileError {
         FileError::Damaged { key: self.key.to_string(), ours: ours.describe(), theirs }
     }
 
-    fn other(&self, ours: String, theirs: String) -> FileError {
+    pub(super) fn other(&self, ours: String, theirs: String) -> FileError {
         FileError::OtherContent { key: self.key.to_string(), path: self.file.path.clone(), ours, theirs }
     }
 
@@ -83,8 +83,7 @@ impl FileJob {
     }
 
     /// Refuses at once where the object that is there cannot be this file: another size.
-    pub(super) fn same_size(&self, info: &ObjectInfo) -> Result<(), FileError> {
-        let ours = self.file.stamp.size;
+    pub(super) fn same_size(&self, info: &ObjectInfo, ours: u64) -> Result<(), FileError> {
         if info.size == ours {
             return Ok(());
         }
@@ -96,7 +95,7 @@ impl FileJob {
         let Some(info) = self.head().await? else {
             return Ok(None);
         };
-        self.same_size(&info)?;
+        self.same_size(&info, ours.size)?;
         let same = |confirmed, s3_checksum| {
             Some(Same { confirmed, s3_checksum, etag: info.etag.clone(), version: info.version.clone() })
         };

@@ -2,14 +2,18 @@
 //!
 //! What must stay true: each byte is read once, through one handle, and a file that changed is never
 //! completed; requests and memory come from one bounded [`Pool`]; nothing counts as stored until it
-//! was compared; a compressed dump is decoded in that read, and one that is cut short is not completed;
-//! nothing is written over without the operator's word.
+//! was compared; what is compressed on its way has its plain bytes summed in the same read; a dump that
+//! was compressed before is decoded in it, and one that is cut short is not completed; nothing is written
+//! over without the operator's word.
 
 mod adopted;
 mod confirmed;
 mod download;
+mod encoded;
+mod encoding;
 mod error;
 mod existing;
+mod form;
 mod leftover;
 mod multipart;
 mod parts;
@@ -19,9 +23,13 @@ mod range;
 mod ranges;
 mod ranked;
 mod reader;
+mod recoded;
 mod remote;
+mod sent;
 mod small;
+mod spool;
 mod tap;
+mod unpack;
 mod upload;
 mod uploads;
 
@@ -36,6 +44,7 @@ pub use ranges::{FileRanges, Ranges};
 pub use ranked::{Permit, Rank, Ranked};
 pub use remote::RemoteFile;
 pub use tap::Watch;
+pub use unpack::{file_of_stored, stored_name};
 pub use upload::{Order, Settings, Uploader};
 pub use uploads::{Begun, Uploads};
 

@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use super::existing::Ours;
 use super::parts::{Part, PartPlan};
 use super::reader::{Pages, Sums, open_as_found, read_into, read_part, read_through, unchanged};
+use super::sent::Sent;
 use super::tap::Tap;
-use super::upload::{FileJob, Sent};
+use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::{
     self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart,
@@ -20,11 +21,11 @@ use crate::checksum::{self, Algorithm, Digest};
 use crate::source::OpenFile;
 
 /// A streamed part holds about this much memory while it is sent.
-const STREAM_MEMORY: usize = 3 << 20;
+pub(super) const STREAM_MEMORY: usize = 3 << 20;
 
 /// How an upload begins.
 #[derive(Debug)]
-enum Begin {
+pub(super) enum Begin {
     /// With the parts that an earlier run left, if it left any.
     WhereItStopped,
     /// From the first byte; the one that could not be gone on with is aborted then.
@@ -32,7 +33,7 @@ enum Begin {
 }
 
 /// One finished part: number, receipt, checksums, and whether its bytes went over the network.
-type Done = (i32, PartReceipt, Sums, u64);
+pub(super) type Done = (i32, PartReceipt, Sums, u64);
 
 impl FileJob {
     /// Sends the file in parts.
@@ -86,7 +87,7 @@ impl FileJob {
     ) -> Result<Option<Sent>, FileError> {
         match self.head().await {
             Ok(None) | Err(FileError::NotCompared { .. }) => return Ok(None),
-            Ok(Some(info)) => self.same_size(&info)?,
+            Ok(Some(info)) => self.same_size(&info, self.file.stamp.size)?,
             Err(error) => return Err(error),
         }
         let size = self.file.stamp.size;
@@ -100,7 +101,7 @@ impl FileJob {
         let same = self.existing(&ours).await?;
         progress.advance(size);
         let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
-        Ok(same.map(|same| Sent { same, crc64: ours.crc64, parts, bytes: 0, judgement }))
+        Ok(same.map(|same| Sent { same, size, crc64: ours.crc64, parts, bytes: 0, judgement, coding: None }))
     }
 
     /// One upload, begun or gone on with; where it fails, with the upload that was gone on with.
@@ -139,7 +140,10 @@ impl FileJob {
         }
     }
 
-    async fn begin_upload(&self, algorithm: Option<Algorithm>) -> Result<MultipartUpload, FileError> {
+    pub(super) async fn begin_upload(
+        &self,
+        algorithm: Option<Algorithm>,
+    ) -> Result<MultipartUpload, FileError> {
         let what = format!("begin upload of {}", self.file.path.display());
         let upload = self
             .policy()
@@ -159,16 +163,27 @@ impl FileJob {
         plan: PartPlan,
         progress: &Arc<FileProgress>,
     ) -> Result<Sent, FileError> {
-        let (mut done, tap) = self.send_parts(upload, stored, open, plan, progress).await?;
+        let (done, tap) = self.send_parts(upload, stored, open, plan, progress).await?;
         unchanged(open, &self.file.stamp, &self.file.path)?;
         let judgement = tap.end(&self.file.path)?;
+        let sent = self.complete(upload, done, self.file.stamp.size).await?;
+        Ok(Sent { judgement, ..sent })
+    }
+
+    /// Completes an upload of `size` bytes whose parts are all in the bucket, and compares.
+    pub(super) async fn complete(
+        &self,
+        upload: &MultipartUpload,
+        mut done: Vec<Done>,
+        size: u64,
+    ) -> Result<Sent, FileError> {
         done.sort_by_key(|(number, ..)| *number);
         let bytes = done.iter().map(|(.., bytes)| bytes).sum();
         let crc64: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.crc64().clone()).collect();
         let wire: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.wire().clone()).collect();
         let nothing = || FileError::Internal("an upload without parts".to_owned());
         let ours = Ours {
-            size: self.file.stamp.size,
+            size,
             crc64: checksum::of_parts(&crc64).ok_or_else(nothing)?,
             wire: upload.algorithm.and_then(|_| checksum::of_parts(&wire)),
         };
@@ -195,8 +210,8 @@ impl FileJob {
                 same
             }
         };
-        let parts = u32::try_from(plan.count()).unwrap_or(u32::MAX);
-        Ok(Sent { same, crc64: ours.crc64, parts, bytes, judgement })
+        let parts = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
+        Ok(Sent { same, size, crc64: ours.crc64, parts, bytes, judgement: None, coding: None })
     }
 
     /// A completion can succeed although its answer was an error, or never came: look before deciding.
@@ -340,7 +355,7 @@ impl FileJob {
 
     /// An unfinished upload of this key that an earlier run left, with its parts. Whoever may not
     /// list begins anew.
-    async fn unfinished(
+    pub(super) async fn unfinished(
         &self,
         algorithm: Option<Algorithm>,
     ) -> Option<(MultipartUpload, HashMap<i32, StoredPart>)> {
@@ -364,7 +379,7 @@ impl FileJob {
 }
 
 /// A stored part whose checksum equals the file's.
-fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
+pub(super) fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
     let stored = stored?;
     let same = stored.checksum.as_deref() == Some(sums.wire().value().as_str());
     same.then(|| PartReceipt {
@@ -374,6 +389,8 @@ fn reusable(stored: Option<&StoredPart>, sums: &Sums) -> Option<PartReceipt> {
     })
 }
 
-fn joined(finished: Result<Result<Done, FileError>, tokio::task::JoinError>) -> Result<Done, FileError> {
+pub(super) fn joined(
+    finished: Result<Result<Done, FileError>, tokio::task::JoinError>,
+) -> Result<Done, FileError> {
     finished.unwrap_or_else(|error| Err(FileError::Internal(format!("a sending task ended: {error}"))))
 }

@@ -30,6 +30,12 @@ pub struct Slot {
     _permit: Permit,
 }
 
+/// The right to use memory of one's own.
+#[derive(Debug)]
+pub struct Share {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// A buffer with its share of the memory; both go back when it is dropped.
 #[derive(Debug)]
 pub struct Buffer {
@@ -72,10 +78,19 @@ impl Pool {
         Slot { _permit: self.slots.acquire(rank).await }
     }
 
+    /// Waits for memory and gives no buffer, but the right to as many bytes of one's own.
+    pub async fn share(&self, len: u64) -> Result<Share, Closed> {
+        Ok(Share { _permit: self.memory(len).await? })
+    }
+
+    async fn memory(&self, len: u64) -> Result<OwnedSemaphorePermit, Closed> {
+        let wanted = u32::try_from(len.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
+        self.memory.clone().acquire_many_owned(wanted).await.map_err(|_| Closed)
+    }
+
     /// Waits for memory and gives a buffer of exactly `len` bytes, whatever is in it.
     pub async fn buffer(&self, len: usize) -> Result<Buffer, Closed> {
-        let wanted = u32::try_from((len as u64).div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.units);
-        let memory = self.memory.clone().acquire_many_owned(wanted).await.map_err(|_| Closed)?;
+        let memory = self.memory(len as u64).await?;
         let kept = if len == self.reuse { self.lock().pop() } else { None };
         let bytes = kept.unwrap_or_else(|| vec![0; len]);
         Ok(Buffer { bytes, spare: self.spare.clone(), reuse: self.reuse, _memory: memory })

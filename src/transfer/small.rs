@@ -3,8 +3,9 @@
 use super::existing::{Ours, Same};
 use super::pool::Slot;
 use super::reader::{Sums, blocking, fill, open_as_found, unchanged};
+use super::sent::Sent;
 use super::tap::Tap;
-use super::upload::{FileJob, Sent};
+use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::ErrorKind;
 
@@ -36,7 +37,7 @@ impl FileJob {
         if self.taken {
             let same = self.must_be_same(&ours).await?;
             progress.advance(size);
-            return Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes: 0, judgement });
+            return Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes: 0, judgement, coding: None });
         }
         let body = buffer.freeze();
         let what = format!("send {}", self.file.path.display());
@@ -53,7 +54,7 @@ impl FileJob {
             Err(error) => return Err(error.into()),
         };
         progress.advance(size);
-        Ok(Sent { same, crc64: ours.crc64, parts: 1, bytes, judgement })
+        Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes, judgement, coding: None })
     }
 
     /// The object that stands in the way, which must equal the file.

@@ -3,22 +3,22 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytesize::ByteSize;
-use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::confirmed::Journey;
-use super::existing::Same;
+use super::form::{Form, fitting};
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
 use super::ranked::{Permit, Rank, Ranked};
+use super::sent::Sent;
 use super::uploads::Uploads;
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
 use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite, PutOptions};
-use crate::checksum::Checksum;
+use crate::codec::{self, Compression};
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
 use crate::manifest::StoredFile;
@@ -28,6 +28,7 @@ use crate::source;
 
 /// Large files in flight at once; more would only widen the window of unfinished ones.
 const LARGE_FILES: usize = 4;
+const MIB: u64 = 1 << 20;
 
 /// What all uploads of a run share.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub part_size: u64,
     /// Create only, or the operator's word.
     pub overwrite: Overwrite,
+    /// Directory of what this host remembers; takes compressed parts that are larger than the memory.
+    pub state: std::path::PathBuf,
     /// Where progress goes.
     pub events: Events,
     /// Ends the run.
@@ -59,6 +62,10 @@ pub struct Order {
     pub rank: Rank,
     /// How its file is watched on its way; for folders it is not.
     pub watch: Option<Watch>,
+    /// How what is not compressed yet is compressed on its way.
+    pub compress: Option<Compression>,
+    /// The objects that are stored of it already.
+    pub stored: Vec<StoredFile>,
 }
 
 /// Sends sets to one bucket.
@@ -72,6 +79,8 @@ pub(super) struct Shared {
     pub(super) bucket: Arc<Bucket>,
     pub(super) settings: Settings,
     large: Ranked,
+    /// Memory of encoders at work, in MiB.
+    encoders: Arc<Semaphore>,
 }
 
 /// One file on its way.
@@ -85,19 +94,8 @@ pub(super) struct FileJob {
     pub(super) taken: bool,
     category: Category,
     pub(super) rank: Rank,
+    form: Form,
     pub(super) watch: Option<Watch>,
-}
-
-/// A file that is stored and compared.
-#[derive(Debug)]
-pub(super) struct Sent {
-    pub(super) same: Same,
-    pub(super) crc64: Checksum,
-    pub(super) parts: u32,
-    /// Bytes that went over the network.
-    pub(super) bytes: u64,
-    /// What the tap said.
-    pub(super) judgement: Option<Judgement>,
 }
 
 impl Uploader {
@@ -105,7 +103,8 @@ impl Uploader {
     #[must_use]
     pub fn new(bucket: Arc<Bucket>, settings: Settings) -> Self {
         let large = Ranked::new(LARGE_FILES);
-        Self { shared: Arc::new(Shared { bucket, settings, large }) }
+        let encoders = Arc::new(Semaphore::new(usize::try_from(codec::MEMORY / MIB).unwrap_or(1)));
+        Self { shared: Arc::new(Shared { bucket, settings, large, encoders }) }
     }
 
     /// Sends every file of a set and has each confirmed. After the first file that fails no further
@@ -153,11 +152,13 @@ impl Uploader {
         Ok(ConfirmedSet::new(order.id, order.set, files, journey))
     }
 
-    /// The set's keys that are taken already. Asked where `If-None-Match` may be ignored: there a put
-    /// would write over what lies there. Whoever may not list goes on without.
+    /// The set's keys that are taken already. Asked where `If-None-Match` may be ignored, because there a
+    /// put would write over what lies there, and where the set is to be compressed, because it may be
+    /// there as it is. Whoever may not list goes on without.
     async fn taken(&self, order: &Order) -> Result<HashSet<String>, FileError> {
         let Shared { bucket, settings, .. } = &*self.shared;
-        if bucket.is_aws() || settings.overwrite == Overwrite::Replace {
+        let asked = !bucket.is_aws() || order.compress.is_some();
+        if !asked || settings.overwrite == Overwrite::Replace {
             return Ok(HashSet::new());
         }
         let slash = match order.set.kind {
@@ -187,7 +188,12 @@ impl Uploader {
     ) -> Result<(), FileError> {
         let shared = &self.shared;
         let cancel = shared.settings.cancel.clone();
-        let key = shared.bucket.layout().data(&order.id, &file.rel)?;
+        let plain_key = shared.bucket.layout().data(&order.id, &file.rel)?;
+        let stored = order.stored.iter().find(|stored| stored.path == file.rel);
+        // Without a manifest, and as it is: the old script stored it, or a run that did not compress.
+        let compress = order.compress.filter(|_| !taken.contains(plain_key.as_str()));
+        let form = fitting(file, compress, stored, shared.settings.overwrite).await?;
+        let key = ObjectKey::new(format!("{plain_key}{}", form.suffix()))?;
         let job = Arc::new(FileJob {
             shared: shared.clone(),
             file: file.clone(),
@@ -196,11 +202,14 @@ impl Uploader {
             retries: AtomicU32::new(0),
             category: order.id.category,
             rank: order.rank,
+            form,
             watch: order.watch,
         });
         let rank = order.rank;
         let work = async {
-            if file.stamp.size <= SINGLE_PUT_MAX {
+            if let Form::Coded(compression) = &job.form {
+                Way::Encoded(job.encoder_memory(*compression).await)
+            } else if matches!(job.form, Form::Known(_)) || file.stamp.size <= SINGLE_PUT_MAX {
                 Way::Small(shared.settings.pool.slot(rank).await)
             } else {
                 Way::Large(shared.large.acquire(rank).await)
@@ -222,6 +231,7 @@ impl Uploader {
 #[derive(Debug)]
 enum Way {
     Small(Slot),
+    Encoded(Result<OwnedSemaphorePermit, FileError>),
     Large(Permit),
 }
 
@@ -269,6 +279,25 @@ fn unchanged_since(set: &BackupSet) -> Result<(), FileError> {
 }
 
 impl FileJob {
+    /// Waits for an encoder's share of the memory.
+    pub(super) async fn encoder_memory(
+        &self,
+        compression: Compression,
+    ) -> Result<OwnedSemaphorePermit, FileError> {
+        let wanted = compression.memory(self.file.stamp.size).min(codec::MEMORY) / MIB;
+        let wanted = u32::try_from(wanted).unwrap_or(1);
+        let permit = self.shared.encoders.clone().acquire_many_owned(wanted).await;
+        permit.map_err(|error| FileError::Internal(error.to_string()))
+    }
+
+    pub(super) fn state(&self) -> &std::path::Path {
+        &self.shared.settings.state
+    }
+
+    pub(super) fn cancel(&self) -> CancellationToken {
+        self.shared.settings.cancel.clone()
+    }
+
     pub(super) fn bucket(&self) -> &Bucket {
         &self.shared.bucket
     }
@@ -330,59 +359,28 @@ impl FileJob {
         let mut way = Some(way);
         loop {
             let algorithm = self.bucket().algorithm();
-            let result = match way.take() {
-                Some(Way::Small(slot)) => self.put_small(slot, progress).await,
-                Some(Way::Large(permit)) => {
+            let result = match (&self.form, way.take()) {
+                (Form::Known(known), _held) => self.compare_known(known, progress).await,
+                (Form::Coded(compression), Some(Way::Encoded(memory))) => {
+                    self.put_encoded(*compression, Some(memory?), progress).await
+                }
+                (Form::Coded(compression), _) => self.put_encoded(*compression, None, progress).await,
+                (Form::Plain, Some(Way::Small(slot))) => self.put_small(slot, progress).await,
+                (Form::Plain, Some(Way::Large(permit))) => {
                     let _held = permit;
                     self.put_large(progress).await
                 }
-                None if self.file.stamp.size <= SINGLE_PUT_MAX => {
+                (Form::Plain, _) if self.file.stamp.size <= SINGLE_PUT_MAX => {
                     let slot = self.pool().slot(self.rank).await;
                     self.put_small(slot, progress).await
                 }
-                None => self.put_large(progress).await,
+                (Form::Plain, _) => self.put_large(progress).await,
             };
             match result {
                 Err(FileError::Bucket(error))
                     if error.blames_checksum() && self.bucket().step_down(algorithm) => {}
                 other => return other,
             }
-        }
-    }
-
-    fn log_sent(&self, sent: &Sent, took: Duration) {
-        let size = self.file.stamp.size;
-        let path = self.file.path.display();
-        let key = self.bucket().uri(self.key.as_str());
-        if sent.bytes == 0 && size > 0 {
-            tracing::info!(key, bytes = size, "[PRESENT] {path}: S3 has the same bytes already");
-            return;
-        }
-        let seconds = took.as_secs_f64();
-        tracing::info!(
-            key,
-            bytes = size,
-            seconds = format!("{seconds:.2}"),
-            rate = super::rate(sent.bytes, seconds),
-            "[SENT] {path} ({})",
-            ByteSize(size).display().si()
-        );
-    }
-
-    fn stored(&self, sent: &Sent) -> StoredFile {
-        StoredFile {
-            path: self.file.rel.clone(),
-            key: self.key.to_string(),
-            size: self.file.stamp.size,
-            mtime: DateTime::<Utc>::from(self.file.stamp.mtime),
-            mode: self.file.stamp.mode,
-            checksum: sent.crc64.clone(),
-            s3_checksum: sent.same.s3_checksum.clone(),
-            confirmed: sent.same.confirmed,
-            etag: sent.same.etag.clone(),
-            version_id: sent.same.version.clone(),
-            parts: sent.parts,
-            retries: self.retried(),
         }
     }
 }

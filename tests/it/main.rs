@@ -12,9 +12,11 @@
 mod archived;
 mod backing_up;
 mod check;
+mod codec;
 mod command_line;
 mod embedded;
 mod embedded_faults;
+mod estimate;
 mod every_call;
 mod inspect;
 mod interrupted;

@@ -1,0 +1,168 @@
+//! Every form there and back, and what must not change between two passes.
+
+use std::io::{self, Read as _, Write};
+
+use super::*;
+use crate::checksum::{Algorithm, Digest};
+
+const FORMS: [Compression; 4] =
+    [Compression::Zstd(3), Compression::Zstd(12), Compression::Gzip, Compression::Bzip2];
+
+/// Text with repetition, and noise between it.
+fn bytes(len: usize) -> Vec<u8> {
+    let mut state = 7_u32;
+    (0..len)
+        .map(|at| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if at % 7 == 0 { state.to_be_bytes()[0] } else { b"INSERT INTO t VALUES "[at % 21] }
+        })
+        .collect()
+}
+
+fn encoded(plain: &[u8], compression: Compression) -> Vec<u8> {
+    let mut out = Vec::new();
+    let source = io::Cursor::new(plain.to_vec());
+    encode(source, compression, plain.len() as u64).unwrap().read_to_end(&mut out).unwrap();
+    out
+}
+
+fn coding(plain: &[u8], compression: Compression) -> Coding {
+    let mut digest = Digest::new(Algorithm::Crc64Nvme);
+    digest.update(plain);
+    Coding { compression, plain_size: plain.len() as u64, plain_checksum: digest.full_object() }
+}
+
+fn decoded(stored: &[u8], coding: &Coding) -> Result<Vec<u8>, DecodeError> {
+    let mut back = Vec::new();
+    let mut decoding = Decoding::new(coding, &mut back).unwrap();
+    // In uneven pieces, as they come from a network.
+    for piece in stored.chunks(7_919) {
+        decoding.feed(piece)?;
+    }
+    decoding.finish(coding)?;
+    Ok(back)
+}
+
+#[test]
+fn every_form_gives_the_same_bytes_back_and_stays_within_its_bound() {
+    let noise = encoded(&bytes(500_000), Compression::Bzip2);
+    for form in FORMS {
+        for plain in [&b""[..], b"x", &noise, &bytes(3_000_000)] {
+            let stored = encoded(plain, form);
+            assert!(stored.len() as u64 <= Compression::bound(plain.len() as u64), "{form}");
+            let back = decoded(&stored, &coding(plain, form)).unwrap();
+            assert!(back == plain, "{form} of {} bytes", plain.len());
+        }
+    }
+}
+
+#[test]
+fn compressed_bytes_are_the_same_each_time_and_with_any_number_of_threads() {
+    let plain = bytes(20 << 20);
+    for form in [Compression::Zstd(3), Compression::Gzip] {
+        assert!(encoded(&plain, form) == encoded(&plain, form), "{form}");
+    }
+    let with = |threads| {
+        let mut out = Vec::new();
+        encode::zstd_encoder(
+            io::BufReader::new(io::Cursor::new(plain.clone())),
+            3,
+            plain.len() as u64,
+            threads,
+        )
+        .unwrap()
+        .read_to_end(&mut out)
+        .unwrap();
+        out
+    };
+    assert!(with(1) == with(4));
+    assert!(with(1) == encoded(&plain, Compression::Zstd(3)));
+}
+
+#[test]
+fn what_is_cut_or_altered_does_not_decode() {
+    let plain = bytes(300_000);
+    for form in FORMS {
+        let stored = encoded(&plain, form);
+        let mut bad = stored.clone();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 0x40;
+        let longer = [&stored[..], b"more"].concat();
+        for wrong in [&stored[..stored.len() - 9], &bad, &longer, b""] {
+            let refused = matches!(decoded(wrong, &coding(&plain, form)), Err(DecodeError::Damaged(_)));
+            assert!(refused, "{form} of {} bytes", wrong.len());
+        }
+    }
+}
+
+#[test]
+fn another_file_s_bytes_are_refused_however_well_they_decode() {
+    let (plain, other) = (bytes(100_000), bytes(99_999));
+    let mut altered = plain.clone();
+    altered[50_000] ^= 1;
+    for form in FORMS {
+        for wrong in [&other, &altered] {
+            let error = decoded(&encoded(wrong, form), &coding(&plain, form)).unwrap_err();
+            assert!(error.to_string().contains("where the file had 100000"), "{form}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_bomb_is_stopped_at_the_size_that_the_file_had() {
+    let bomb = encoded(&vec![0; 50_000_000], Compression::Zstd(3));
+    let mut out = Vec::new();
+    let mut decoding = Decoding::new(&coding(b"small", Compression::Zstd(3)), &mut out).unwrap();
+    assert!(decoding.feed(&bomb).is_err());
+    drop(decoding);
+    assert!(out.len() <= 5);
+}
+
+#[test]
+fn a_full_disk_is_no_damaged_object() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let plain = bytes(2_000_000);
+    for form in FORMS {
+        let (stored, coding) = (encoded(&plain, form), coding(&plain, form));
+        let mut decoding = Decoding::new(&coding, Full).unwrap();
+        let error = decoding.feed(&stored).and_then(|()| decoding.finish(&coding)).unwrap_err();
+        assert!(matches!(error, DecodeError::Write(_)), "{form}: {error}");
+    }
+}
+
+#[test]
+fn what_is_compressed_already_is_told_by_its_name_or_its_first_bytes() {
+    for (name, head) in [
+        ("shop_20250818.sql.gz", &b""[..]),
+        ("shop_20250818.SQL.ZST", b""),
+        ("crm_20250818.bak", b"MSSQLBAK\x02\0"),
+        ("shop_20250818.sql", &[0x1f, 0x8b, 8]),
+    ] {
+        assert!(is_compressed(name, head), "{name}");
+    }
+    assert!(!is_compressed("shop_20250818.sql", b"-- MySQL"));
+    assert!(!is_compressed("crm_20250818.bak", b"TAPE\0\0\x03\0"));
+}
+
+#[test]
+fn words_of_the_configuration_are_read_and_written_alike() {
+    for text in ["zstd:1", "zstd:19", "gzip", "bzip2"] {
+        assert_eq!(text.parse::<Compression>().unwrap().to_string(), text);
+    }
+    assert_eq!("zstd".parse(), Ok(Compression::Zstd(ZSTD_LEVEL)));
+    for text in ["zstd:0", "zstd:20", "zstd:", "gzip:6", "lz4", ""] {
+        assert!(text.parse::<Compression>().is_err(), "{text}");
+    }
+    for form in FORMS {
+        assert!(form.memory(1 << 40) <= MEMORY);
+        assert_eq!(without_suffix(&format!("shop.sql{}", form.suffix())), Some("shop.sql"));
+    }
+}

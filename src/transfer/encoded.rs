@@ -1,0 +1,322 @@
+//! A file that is stored compressed: read once, encoded on a blocking thread, cut into parts of one size
+//! as the bytes come.
+//!
+//! What must stay true: whoever fills a part already holds its slot and its memory; an encoder holds its
+//! share of [`crate::codec::MEMORY`] as long as it lives. Encoders are deterministic, so the parts of an
+//! interrupted run are made again and compared; one that differs is sent again in its place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+
+use super::encoding::Encoding;
+use super::existing::Ours;
+use super::multipart::{Begin, Done, STREAM_MEMORY, joined, reusable};
+use super::parts::{MAX_PARTS, PartPlan};
+use super::pool::Slot;
+use super::reader::{Sums, blocking};
+use super::sent::Sent;
+use super::spool::{Room, Spool};
+use super::upload::FileJob;
+use super::{FileError, FileProgress};
+use crate::bucket::{ErrorKind, MultipartUpload, Overwrite, PartReceipt, StoredPart};
+use crate::codec::Compression;
+
+/// A part that is encoded, with the slot it is sent in.
+struct Ready {
+    spool: Spool,
+    sums: Sums,
+    /// Bytes of the file that went into it.
+    plain: u64,
+    ended: bool,
+    slot: Slot,
+}
+
+/// How far a file came without parts.
+enum Whole {
+    Sent(Box<Sent>),
+    Begun(Box<Encoding>, Box<Ready>),
+}
+
+/// Parts that an earlier run left, by number.
+type Parts = HashMap<i32, StoredPart>;
+
+impl FileJob {
+    /// Sends the file in the form that `compression` gives it. `memory` is the encoder's share.
+    pub(super) async fn put_encoded(
+        self: &Arc<Self>,
+        compression: Compression,
+        memory: Option<OwnedSemaphorePermit>,
+        progress: &Arc<FileProgress>,
+    ) -> Result<Sent, FileError> {
+        let bound = Compression::bound(self.file.stamp.size);
+        let plan = PartPlan::new(bound, self.part_size())
+            .map_err(|source| FileError::TooLarge { path: self.file.path.clone(), source })?;
+        let part = plan.part_size().min(bound);
+        let mut memory = memory;
+        let mut attempt = 1;
+        let mut begin = Begin::WhereItStopped;
+        loop {
+            let held = match memory.take() {
+                Some(memory) => memory,
+                None => self.encoder_memory(compression).await?,
+            };
+            let (error, resumed) = match self.try_encoded(compression, held, part, progress, begin).await {
+                Err((FileError::Bucket(error), resumed)) => (error, resumed),
+                other => return other.map_err(|(error, _)| error),
+            };
+            // Some stores are stuck in an upload that was cut off; a new one does not meet that.
+            if let Some(stuck) = resumed.filter(|_| error.is_transient()) {
+                tracing::warn!(
+                    "[RETRY] {}: the unfinished upload cannot be gone on with, begun anew: {error}",
+                    self.file.path.display()
+                );
+                self.count_retry();
+                begin = Begin::Anew { instead_of: stuck };
+                continue;
+            }
+            begin = Begin::WhereItStopped;
+            let again = matches!(error.kind, ErrorKind::Conflict | ErrorKind::NoSuchUpload);
+            match self.policy().pause_after(attempt).filter(|_| again) {
+                Some(pause) => {
+                    tracing::warn!("[RETRY] {}: begun again: {error}", self.file.path.display());
+                    self.count_retry();
+                    tokio::time::sleep(pause).await;
+                    attempt += 1;
+                }
+                None => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The file as one object; where it fails, with the upload that was gone on with.
+    async fn try_encoded(
+        self: &Arc<Self>,
+        compression: Compression,
+        memory: OwnedSemaphorePermit,
+        part: u64,
+        progress: &Arc<FileProgress>,
+        begin: Begin,
+    ) -> Result<Sent, (FileError, Option<MultipartUpload>)> {
+        let ready = match self.without_parts(compression, memory, part, progress).await {
+            Ok(Whole::Sent(sent)) => return Ok(*sent),
+            Ok(Whole::Begun(encoding, first)) => self.upload_for(begin).await.map(|up| (up, encoding, first)),
+            Err(error) => Err(error),
+        };
+        let ((upload, stored), encoding, first) = ready.map_err(|error| (error, None))?;
+        let resumed = stored.is_some();
+        let stored = stored.unwrap_or_default();
+        match self.send_encoded(&upload, &stored, *encoding, *first, part, progress).await {
+            Ok(sent) => {
+                self.uploads().ended(&upload.id);
+                Ok(sent)
+            }
+            Err(error) => {
+                self.after_failure(&upload, &error).await;
+                Err((error, resumed.then(|| (*upload).clone())))
+            }
+        }
+    }
+
+    /// What is small when it is compressed, or there already, needs no parts.
+    async fn without_parts(
+        self: &Arc<Self>,
+        compression: Compression,
+        memory: OwnedSemaphorePermit,
+        part: u64,
+        progress: &Arc<FileProgress>,
+    ) -> Result<Whole, FileError> {
+        let sent = |sent: Sent| Ok(Whole::Sent(Box::new(sent)));
+        if self.taken
+            && let Some(info) = self.head().await?
+        {
+            return sent(self.compare_encoded(compression, memory, &info, progress).await?);
+        }
+        let encoding = self.begin_encoding(compression, memory).await?;
+        let (encoding, first) = self.next_part(encoding, part).await?;
+        if first.ended
+            && let Some(body) = first.spool.in_memory()
+        {
+            let (coding, judgement) = blocking(|| encoding.finish()).await?;
+            let put = self.put_single(first, body, compression, progress).await?;
+            // What stood there already may have been made from the file in another way.
+            return sent(Sent { judgement, coding: put.coding.or(Some(coding)), ..put });
+        }
+        // `If-None-Match` speaks only at completion; ask before sending terabytes for nothing.
+        if self.overwrite() == Overwrite::Never {
+            match self.head().await {
+                Ok(Some(info)) => {
+                    drop((encoding, first));
+                    let memory = self.encoder_memory(compression).await?;
+                    return sent(self.compare_encoded(compression, memory, &info, progress).await?);
+                }
+                Ok(None) | Err(FileError::NotCompared { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Whole::Begun(Box::new(encoding), Box::new(first)))
+    }
+
+    /// An upload to go on with, with its parts, or a new one.
+    async fn upload_for(&self, begin: Begin) -> Result<(Arc<MultipartUpload>, Option<Parts>), FileError> {
+        let algorithm = self.bucket().algorithm();
+        if let Begin::WhereItStopped = &begin
+            && let Some((upload, stored)) = self.unfinished(algorithm).await
+        {
+            return Ok((Arc::new(upload), Some(stored)));
+        }
+        let upload = self.begin_upload(algorithm).await?;
+        if let Begin::Anew { instead_of } = &begin {
+            // Only now that there is another one.
+            self.abort(instead_of).await;
+        }
+        Ok((Arc::new(upload), None))
+    }
+
+    /// The file, opened and ready to be encoded.
+    pub(super) async fn begin_encoding(
+        &self,
+        compression: Compression,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<Encoding, FileError> {
+        let (file, watch, cancel) = (self.file.clone(), self.watch, self.cancel());
+        blocking(move || Encoding::begin(file, compression, watch, cancel, memory)).await
+    }
+
+    /// Encodes the next part of at most `len` bytes.
+    async fn next_part(&self, mut encoding: Encoding, len: u64) -> Result<(Encoding, Ready), FileError> {
+        let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
+        let slot = self.pool().slot(self.rank).await;
+        let on_disk = len > self.pool().largest_buffer();
+        let memory = if on_disk { STREAM_MEMORY } else { usize::try_from(len).unwrap_or(usize::MAX) };
+        let buffer = self.pool().buffer(memory).await.map_err(closed)?;
+        let (wire, state) = (self.bucket().algorithm(), self.state().to_owned());
+        blocking(move || {
+            let room = if on_disk {
+                Room::on_disk(&state, len, buffer).map_err(|error| {
+                    FileError::Internal(format!("make room for a part in {}: {error}", state.display()))
+                })?
+            } else {
+                Room::Memory(buffer)
+            };
+            let before = encoding.plain_bytes();
+            let (spool, sums, ended) = encoding.fill(room, wire)?;
+            let plain = encoding.plain_bytes() - before;
+            Ok((encoding, Ready { spool, sums, plain, ended, slot }))
+        })
+        .await
+    }
+
+    async fn put_single(
+        self: &Arc<Self>,
+        first: Ready,
+        body: bytes::Bytes,
+        compression: Compression,
+        progress: &FileProgress,
+    ) -> Result<Sent, FileError> {
+        let Ready { sums, plain, slot, spool, .. } = first;
+        let size = spool.len();
+        let wire = self.bucket().algorithm();
+        let ours =
+            Ours { size, crc64: sums.crc64().full_object(), wire: wire.map(|_| sums.wire().full_object()) };
+        let what = format!("send {}", self.file.path.display());
+        let reply = self
+            .policy()
+            .run(&what, &self.retries, || {
+                self.bucket().put(&self.key, body.clone(), ours.wire.as_ref(), self.options())
+            })
+            .await;
+        let (same, bytes) = match reply {
+            Ok(receipt) => (self.confirm(receipt, &ours).await?, size),
+            // There is such an object: sent before, or by an attempt whose answer was lost.
+            Err(error) if error.kind == ErrorKind::Precondition => match self.must_be_same(&ours).await {
+                Ok(same) => (same, 0),
+                Err(other @ FileError::OtherContent { .. }) => {
+                    drop((body, spool, slot));
+                    return self.made_otherwise(compression, other, progress).await;
+                }
+                Err(error) => return Err(error),
+            },
+            Err(error) => return Err(error.into()),
+        };
+        progress.advance(plain);
+        Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes, judgement: None, coding: None })
+    }
+
+    async fn send_encoded(
+        self: &Arc<Self>,
+        upload: &Arc<MultipartUpload>,
+        stored: &Parts,
+        mut encoding: Encoding,
+        first: Ready,
+        part: u64,
+        progress: &Arc<FileProgress>,
+    ) -> Result<Sent, FileError> {
+        let mut tasks: JoinSet<Result<Done, FileError>> = JoinSet::new();
+        let mut done: Vec<Done> = Vec::new();
+        let mut size = 0;
+        let mut ready = first;
+        let mut number = 1;
+        loop {
+            while let Some(finished) = tasks.try_join_next() {
+                done.push(joined(finished)?);
+            }
+            let (len, ended) = (ready.spool.len(), ready.ended);
+            // The end may come exactly behind a full part.
+            if len > 0 || number == 1 {
+                size += len;
+                let there = stored.get(&number).filter(|stored| stored.size == len);
+                if let Some(receipt) = reusable(there, &ready.sums) {
+                    progress.advance(ready.plain);
+                    done.push((number, receipt, ready.sums, 0));
+                } else {
+                    let (job, upload, progress) = (self.clone(), upload.clone(), progress.clone());
+                    let Ready { spool, sums, plain, slot, .. } = ready;
+                    tasks.spawn(async move {
+                        let _held = slot;
+                        let receipt = job.send_spooled(&upload, number, spool, &sums).await?;
+                        progress.advance(plain);
+                        Ok((number, receipt, sums, len))
+                    });
+                }
+            }
+            if ended {
+                break;
+            }
+            if i64::from(number) >= i64::try_from(MAX_PARTS).unwrap_or(i64::MAX) {
+                return Err(FileError::Internal("the encoded bytes exceed their bound".to_owned()));
+            }
+            number += 1;
+            (encoding, ready) = self.next_part(encoding, part).await?;
+        }
+        let (coding, judgement) = blocking(|| encoding.finish()).await?;
+        while let Some(finished) = tasks.join_next().await {
+            done.push(joined(finished)?);
+        }
+        let sent = self.complete(upload, done, size).await?;
+        Ok(Sent { judgement, coding: Some(coding), ..sent })
+    }
+
+    async fn send_spooled(
+        &self,
+        upload: &MultipartUpload,
+        number: i32,
+        spool: Spool,
+        sums: &Sums,
+    ) -> Result<PartReceipt, FileError> {
+        let wire = upload.algorithm.map(|_| sums.wire().value());
+        let what = format!("send part {number} of {}", self.file.path.display());
+        let receipt = self
+            .policy()
+            .run(&what, &self.retries, || async {
+                let (body, feeding) = spool.body();
+                let sending = self.bucket().upload_part(upload, number, body, wire.clone());
+                let ((), receipt) = tokio::join!(feeding, sending);
+                receipt
+            })
+            .await?;
+        Ok(receipt)
+    }
+}

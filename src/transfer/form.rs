@@ -1,0 +1,67 @@
+//! In which form a file is stored.
+//!
+//! What must stay true: what is stored keeps the form it has, whatever the configuration says now, so
+//! that nothing is sent twice; what is compressed already is not compressed again.
+
+use crate::bucket::Overwrite;
+use crate::codec::{self, Compression};
+use crate::engines::SourceFile;
+use crate::manifest::StoredFile;
+use crate::source::OpenFile;
+
+use super::FileError;
+use super::reader::blocking;
+
+/// What becomes of a file's bytes.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// They are stored as they are.
+    Plain,
+    /// They are stored compressed.
+    Coded(Compression),
+    /// They are stored compressed already, as this record says, and are to be compared.
+    Known(Box<StoredFile>),
+}
+
+impl Form {
+    /// What is added to the key.
+    pub(super) fn suffix(&self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Coded(compression) => compression.suffix(),
+            Self::Known(stored) => stored.suffix(),
+        }
+    }
+}
+
+/// The form of a file, of which `stored` may be in the bucket.
+pub(super) async fn fitting(
+    file: &SourceFile,
+    wanted: Option<Compression>,
+    stored: Option<&StoredFile>,
+    overwrite: Overwrite,
+) -> Result<Form, FileError> {
+    match (stored, overwrite) {
+        (Some(stored), Overwrite::Never) if stored.coding.is_some() => {
+            return Ok(Form::Known(Box::new(stored.clone())));
+        }
+        (Some(stored), _) => {
+            let coding = stored.coding.as_ref();
+            return Ok(coding.map_or(Form::Plain, |coding| Form::Coded(coding.compression)));
+        }
+        (None, _) => {}
+    }
+    let Some(compression) = wanted else { return Ok(Form::Plain) };
+    let file = file.clone();
+    blocking(move || {
+        let open = OpenFile::open(&file.path)?;
+        let mut head = [0; codec::HEAD];
+        let read = open
+            .read_at(&mut head, 0)
+            .map_err(|source| FileError::Read { path: file.path.clone(), source })?;
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        let head = head.get(..read).unwrap_or_default();
+        Ok(if codec::is_compressed(&name, head) { Form::Plain } else { Form::Coded(compression) })
+    })
+    .await
+}

@@ -1,0 +1,189 @@
+//! An object that is coded becomes a file: fetched as it is beside it, compared, decoded into it, compared
+//! again.
+//!
+//! What must stay true: a file counts only when both its object's bytes and its own gave the checksums of
+//! the manifest; the object's bytes go when they are not needed any more.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use super::download::preallocate;
+use super::ranges::FileRanges;
+use super::ranked::Rank;
+use super::{Downloader, FetchError, Wanted};
+use crate::checksum::{Checksum, Digest};
+use crate::codec::{Coding, DecodeError, Decoding};
+
+/// What is added to a file's name for its object's bytes.
+pub(super) const STORED: &str = ".dbbackup-stored";
+/// Bytes read or written at once.
+const CHUNK: usize = 1 << 20;
+/// A decoder's share of the memory: the window of `zstd -19` is 8 MiB.
+const DECODER: u64 = 10 << 20;
+
+/// Where an object's own bytes lie while the file at `path` is made of them.
+#[must_use]
+pub fn stored_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(STORED);
+    name.into()
+}
+
+/// Whether a path below a partial folder is that of an object's bytes; then the path of its file.
+#[must_use]
+pub fn file_of_stored(rel: &str) -> Option<&str> {
+    rel.strip_suffix(STORED)
+}
+
+impl Downloader {
+    pub(super) async fn fetch_and_decode(
+        &self,
+        wanted: &Wanted,
+        file: File,
+        path: &Path,
+        before: Option<FileRanges>,
+    ) -> Result<Checksum, FetchError> {
+        let Some(coding) = &wanted.coding else {
+            return self.fetch_stored(wanted, file, path, before).await;
+        };
+        let beside = stored_name(path);
+        let not_written = |path: &Path| {
+            let path = path.to_owned();
+            move |source| FetchError::Write { path, source }
+        };
+        let there = {
+            let (file, coding) = (file.try_clone().map_err(not_written(path))?, coding.clone());
+            blocking(move || Ok(is_there(&file, &coding))).await?
+        };
+        let whole = if let (true, Some(sum)) = (there, &wanted.checksum) {
+            if let Some(before) = &before {
+                before.count_reused(wanted.size);
+            }
+            sum.clone()
+        } else {
+            let stored = options().open(&beside).map_err(not_written(&beside))?;
+            let again = stored.try_clone().map_err(not_written(&beside))?;
+            let whole = self.fetch_stored(wanted, stored, &beside, before).await?;
+            self.decode(wanted, coding, again, file, path).await?;
+            whole
+        };
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(not_written(&beside)(error)),
+            Ok(()) | Err(_) => Ok(whole),
+        }
+    }
+
+    async fn decode(
+        &self,
+        wanted: &Wanted,
+        coding: &Coding,
+        stored: File,
+        file: File,
+        path: &Path,
+    ) -> Result<(), FetchError> {
+        let closed = |error: super::pool::Closed| FetchError::Internal(error.to_string());
+        let held = (self.pool.slot(Rank::default()).await, self.pool.share(DECODER).await.map_err(closed)?);
+        let (coding, cancel, path) = (coding.clone(), self.cancel.clone(), path.to_owned());
+        let (key, size) = (wanted.key.to_string(), wanted.size);
+        blocking(move || {
+            let _held = held;
+            decode(&coding, &stored, size, &file, &cancel).map_err(|error| match error {
+                Stopped::Decoding(DecodeError::Damaged(how)) => FetchError::Damaged { key, how },
+                Stopped::Decoding(DecodeError::Write(source)) => {
+                    FetchError::write(&path, &file, coding.plain_size, source)
+                }
+                Stopped::Cancelled => FetchError::Cancelled,
+            })
+        })
+        .await
+    }
+}
+
+enum Stopped {
+    Decoding(DecodeError),
+    Cancelled,
+}
+
+impl From<DecodeError> for Stopped {
+    fn from(error: DecodeError) -> Self {
+        Self::Decoding(error)
+    }
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Self::Decoding(DecodeError::Write(error))
+    }
+}
+
+fn decode(
+    coding: &Coding,
+    stored: &File,
+    size: u64,
+    mut file: &File,
+    cancel: &CancellationToken,
+) -> Result<(), Stopped> {
+    file.set_len(0)?;
+    preallocate(file, coding.plain_size)?;
+    file.seek(SeekFrom::Start(0))?;
+    let mut decoding = Decoding::new(coding, BufWriter::with_capacity(CHUNK, file))?;
+    let mut chunk = vec![0; CHUNK];
+    let mut done = 0;
+    while done < size {
+        if cancel.is_cancelled() {
+            return Err(Stopped::Cancelled);
+        }
+        let read = stored.read_at(&mut chunk, done)?;
+        if read == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        decoding.feed(chunk.get(..read).unwrap_or_default())?;
+        done += read as u64;
+    }
+    decoding.finish(coding)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Whether the file is there already, from a restore that was interrupted. What cannot be read is made
+/// again; a disk that is broken shows when it is written.
+fn is_there(file: &File, coding: &Coding) -> bool {
+    if file.metadata().map_or(true, |metadata| metadata.len() != coding.plain_size) || coding.plain_size == 0
+    {
+        return false;
+    }
+    let mut digest = Digest::new(coding.plain_checksum.algorithm);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match file.read_at(&mut chunk, digest.len()) {
+            Ok(0) => break,
+            Ok(read) => digest.update(chunk.get(..read).unwrap_or_default()),
+            Err(_) => return false,
+        }
+    }
+    digest.len() == coding.plain_size && digest.full_object().agrees(&coding.plain_checksum) == Some(true)
+}
+
+fn options() -> fs::OpenOptions {
+    let mut options = File::options();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0));
+    options
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FetchError> + Send + 'static,
+) -> Result<T, FetchError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(FetchError::Internal(format!("a decoding thread ended: {error}"))))
+}
