@@ -18,7 +18,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::op::{Call, Op, percent_encoded as url_encoded};
 use super::wire::Counts;
@@ -53,7 +53,10 @@ pub(super) struct Discard {
     counts: Arc<Counts>,
 }
 
-pub(super) async fn serve(discard: Arc<Discard>, stream: TcpStream) {
+pub(super) async fn serve(
+    discard: Arc<Discard>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
     let service = service_fn(move |request| {
         let discard = Arc::clone(&discard);
         async move { Ok::<_, Infallible>(discard.answer(request).await) }

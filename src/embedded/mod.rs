@@ -24,6 +24,7 @@ use std::sync::atomic::AtomicU64;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use api::ACCOUNT;
@@ -44,6 +45,8 @@ pub enum Mode {
     Discard {
         /// Objects to begin with: size by `bucket/key`.
         objects: BTreeMap<String, u64>,
+        /// HTTPS in place of plain HTTP.
+        tls: Option<Arc<rustls::ServerConfig>>,
     },
 }
 
@@ -153,12 +156,13 @@ pub async fn serve(options: Options) -> io::Result<Server> {
 #[derive(Clone)]
 enum Handler {
     Store(Arc<Wire>),
-    Discard(Arc<discard::Discard>),
+    Discard(Arc<discard::Discard>, Option<TlsAcceptor>),
 }
 
 fn handler(options: &Options, counts: &Arc<Counts>) -> io::Result<Handler> {
-    if let Mode::Discard { objects } = &options.mode {
-        return Ok(Handler::Discard(Arc::new(discard::Discard::new(objects, Arc::clone(counts)))));
+    if let Mode::Discard { objects, tls } = &options.mode {
+        let acceptor = tls.clone().map(TlsAcceptor::from);
+        return Ok(Handler::Discard(Arc::new(discard::Discard::new(objects, Arc::clone(counts))), acceptor));
     }
     let store = Arc::new(Store::open(&options.dir)?);
     let there = store.each(|bucket| bucket.name().to_owned());
@@ -200,6 +204,12 @@ async fn connection(handler: Handler, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     match handler {
         Handler::Store(wire) => wire::serve(wire, stream).await,
-        Handler::Discard(discard) => discard::serve(discard, stream).await,
+        Handler::Discard(discard, None) => discard::serve(discard, stream).await,
+        // A client that does not trust the certificate goes away.
+        Handler::Discard(discard, Some(acceptor)) => {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                discard::serve(discard, stream).await;
+            }
+        }
     }
 }

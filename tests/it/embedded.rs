@@ -431,7 +431,7 @@ async fn what_is_said_of_an_object_is_told_back() {
 #[tokio::test]
 async fn discard_mode_remembers_sizes_and_small_records() {
     let objects = [(format!("{BUCKET}/zeros"), 3_000_000)].into();
-    let s3 = Fixture::with(|options| options.mode = Mode::Discard { objects }).await;
+    let s3 = Fixture::with(|options| options.mode = Mode::Discard { objects, tls: None }).await;
     assert_eq!(s3.get("zeros").await, vec![0; 3_000_000]);
     let (id, named) = parts(&s3, "big", &three()).await;
     let complete =
