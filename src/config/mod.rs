@@ -118,7 +118,7 @@ impl Backup {
     /// Default of `pauses`.
     pub const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(10)];
     /// Default of `concurrency`.
-    pub const CONCURRENCY: u32 = 32;
+    pub const CONCURRENCY: u32 = 128;
     /// Default of `max_memory`, in bytes.
     pub const MAX_MEMORY: u64 = 64 * values::MIB;
     /// What the process takes besides the buffers of parts, in bytes; measured by `tests/bench/run`.
@@ -301,7 +301,7 @@ pub struct Backup {
     pub attempts: u32,
     /// Pauses after the first, second … failed attempt; the last one repeats. Default 5 s, 10 s.
     pub pauses: Vec<Duration>,
-    /// Requests in flight at once, small files and parts together. Default 32.
+    /// Requests in flight at once, small files and parts together; parts are bounded by the memory too. Default 128.
     pub concurrency: usize,
     /// How long a store that answered before is waited for once it no longer does; zero for not at
     /// all. Default 30 min.

@@ -52,7 +52,7 @@ fn least_file_gets_every_default() {
     assert_eq!(config.state.dir, Path::new("/var/lib/dbbackup"));
     assert_eq!(config.backup.attempts, 3);
     assert_eq!(config.backup.pauses, [Duration::from_secs(5), Duration::from_secs(10)]);
-    assert_eq!((config.backup.concurrency, config.backup.part_size), (32, 8 << 20));
+    assert_eq!((config.backup.concurrency, config.backup.part_size), (128, 8 << 20));
     assert_eq!(config.backup.buffer_memory(), 32 << 20);
     assert_eq!(config.backup.categories, crate::calendar::CategoryRules::default());
     assert_eq!(config.backup.settle_time, Duration::from_mins(1));
