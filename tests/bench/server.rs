@@ -108,7 +108,7 @@ async fn link(server: SocketAddr) -> Result<(), Box<dyn Error>> {
 }
 
 async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, lane: Lane) {
-    let (line, mut end) = tokio::sync::mpsc::channel::<(Instant, Vec<u8>)>(WINDOW);
+    let (inside, mut end) = tokio::sync::mpsc::channel::<(Instant, Vec<u8>)>(WINDOW);
     let enter = async move {
         loop {
             let mut chunk = vec![0; CHUNK];
@@ -120,7 +120,7 @@ async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin
                 *next = Instant::now().max(*next) + time;
                 *next
             };
-            if line.send((passed + DELAY, chunk)).await.is_err() {
+            if inside.send((passed + DELAY, chunk)).await.is_err() {
                 break;
             }
         }
