@@ -5,15 +5,15 @@
 //! share of [`crate::codec::MEMORY`] as long as it lives. Encoders are deterministic, so the parts of an
 //! interrupted run are made again and compared; one that differs is sent again in its place.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
+use super::begin::{Begin, Failed, Parts};
 use super::encoding::Encoding;
 use super::existing::Ours;
-use super::multipart::{Begin, Done, STREAM_MEMORY, joined, reusable};
+use super::multipart::{Done, STREAM_MEMORY, joined, reusable};
 use super::parts::{MAX_PARTS, PartPlan};
 use super::pool::Slot;
 use super::reader::{Sums, blocking};
@@ -21,7 +21,7 @@ use super::sent::Sent;
 use super::spool::{Room, Spool};
 use super::upload::FileJob;
 use super::{FileError, FileProgress};
-use crate::bucket::{ErrorKind, MultipartUpload, Overwrite, PartReceipt, StoredPart};
+use crate::bucket::{MultipartUpload, Overwrite, PartReceipt};
 use crate::codec::Compression;
 
 /// A part that is encoded, with the slot it is sent in.
@@ -40,9 +40,6 @@ enum Whole {
     Begun(Box<Encoding>, Box<Ready>),
 }
 
-/// Parts that an earlier run left, by number.
-type Parts = HashMap<i32, StoredPart>;
-
 impl FileJob {
     /// Sends the file in the form that `compression` gives it. `memory` is the encoder's share.
     pub(super) async fn put_encoded(
@@ -56,42 +53,20 @@ impl FileJob {
             .map_err(|source| FileError::TooLarge { path: self.file.path.clone(), source })?;
         let part = plan.part_size().min(bound);
         let mut memory = memory;
-        let mut attempt = 1;
-        let mut begin = Begin::WhereItStopped;
+        let (mut attempt, mut begin) = (1, Begin::WhereItStopped);
         loop {
             let held = match memory.take() {
                 Some(memory) => memory,
                 None => self.encoder_memory(compression).await?,
             };
-            let (error, resumed) = match self.try_encoded(compression, held, part, progress, begin).await {
-                Err((FileError::Bucket(error), resumed)) => (error, resumed),
-                other => return other.map_err(|(error, _)| error),
-            };
-            // Some stores are stuck in an upload that was cut off; a new one does not meet that.
-            if let Some(stuck) = resumed.filter(|_| error.is_transient()) {
-                tracing::warn!(
-                    "[RETRY] {}: the unfinished upload cannot be gone on with, begun anew: {error}",
-                    self.file.path.display()
-                );
-                self.count_retry();
-                begin = Begin::Anew { instead_of: stuck };
-                continue;
-            }
-            begin = Begin::WhereItStopped;
-            let again = matches!(error.kind, ErrorKind::Conflict | ErrorKind::NoSuchUpload);
-            match self.policy().pause_after(attempt).filter(|_| again) {
-                Some(pause) => {
-                    tracing::warn!("[RETRY] {}: begun again: {error}", self.file.path.display());
-                    self.count_retry();
-                    tokio::time::sleep(pause).await;
-                    attempt += 1;
-                }
-                None => return Err(error.into()),
+            match self.try_encoded(compression, held, part, progress, begin).await {
+                Ok(sent) => return Ok(sent),
+                Err(failed) => begin = self.begin_again(failed, &mut attempt).await?,
             }
         }
     }
 
-    /// The file as one object; where it fails, with the upload that was gone on with.
+    /// The file as one object.
     async fn try_encoded(
         self: &Arc<Self>,
         compression: Compression,
@@ -99,25 +74,14 @@ impl FileJob {
         part: u64,
         progress: &Arc<FileProgress>,
         begin: Begin,
-    ) -> Result<Sent, (FileError, Option<MultipartUpload>)> {
-        let ready = match self.without_parts(compression, memory, part, progress).await {
-            Ok(Whole::Sent(sent)) => return Ok(*sent),
-            Ok(Whole::Begun(encoding, first)) => self.upload_for(begin).await.map(|up| (up, encoding, first)),
-            Err(error) => Err(error),
+    ) -> Result<Sent, Failed> {
+        let (encoding, first) = match self.without_parts(compression, memory, part, progress).await? {
+            Whole::Sent(sent) => return Ok(*sent),
+            Whole::Begun(encoding, first) => (encoding, first),
         };
-        let ((upload, stored), encoding, first) = ready.map_err(|error| (error, None))?;
-        let resumed = stored.is_some();
-        let stored = stored.unwrap_or_default();
-        match self.send_encoded(&upload, &stored, *encoding, *first, part, progress).await {
-            Ok(sent) => {
-                self.uploads().ended(&upload.id);
-                Ok(sent)
-            }
-            Err(error) => {
-                self.after_failure(&upload, &error).await;
-                Err((error, resumed.then(|| (*upload).clone())))
-            }
-        }
+        let open = self.upload_for(begin).await?;
+        let result = self.send_encoded(&open.upload, &open.parts, *encoding, *first, part, progress).await;
+        self.conclude(open, result).await
     }
 
     /// What is small when it is compressed, or there already, needs no parts.
@@ -157,22 +121,6 @@ impl FileJob {
             }
         }
         Ok(Whole::Begun(Box::new(encoding), Box::new(first)))
-    }
-
-    /// An upload to go on with, with its parts, or a new one.
-    async fn upload_for(&self, begin: Begin) -> Result<(Arc<MultipartUpload>, Option<Parts>), FileError> {
-        let algorithm = self.bucket().algorithm();
-        if let Begin::WhereItStopped = &begin
-            && let Some((upload, stored)) = self.unfinished(algorithm).await
-        {
-            return Ok((Arc::new(upload), Some(stored)));
-        }
-        let upload = self.begin_upload(algorithm).await?;
-        if let Begin::Anew { instead_of } = &begin {
-            // Only now that there is another one.
-            self.abort(instead_of).await;
-        }
-        Ok((Arc::new(upload), None))
     }
 
     /// The file, opened and ready to be encoded.
@@ -221,17 +169,10 @@ impl FileJob {
         let wire = self.bucket().algorithm();
         let ours =
             Ours { size, crc64: sums.crc64().full_object(), wire: wire.map(|_| sums.wire().full_object()) };
-        let what = format!("send {}", self.file.path.display());
-        let reply = self
-            .policy()
-            .run(&what, &self.retries, || {
-                self.bucket().put(&self.key, body.clone(), ours.wire.as_ref(), self.options())
-            })
-            .await;
-        let (same, bytes) = match reply {
-            Ok(receipt) => (self.confirm(receipt, &ours).await?, size),
+        let (same, bytes) = match self.put_once(&body, &ours).await? {
+            Some(same) => (same, size),
             // There is such an object: sent before, or by an attempt whose answer was lost.
-            Err(error) if error.kind == ErrorKind::Precondition => match self.must_be_same(&ours).await {
+            None => match self.must_be_same(&ours).await {
                 Ok(same) => (same, 0),
                 Err(other @ FileError::OtherContent { .. }) => {
                     drop((body, spool, slot));
@@ -239,7 +180,6 @@ impl FileJob {
                 }
                 Err(error) => return Err(error),
             },
-            Err(error) => return Err(error.into()),
         };
         progress.advance(plain);
         Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes, judgement: None, coding: None })

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
+use super::begin::{Begin, Failed, Unfinished};
 use super::existing::Ours;
 use super::parts::{Part, PartPlan};
 use super::reader::{Pages, Sums, open_as_found, read_into, read_part, read_through, unchanged};
@@ -17,20 +18,11 @@ use super::{FileError, FileProgress};
 use crate::bucket::{
     self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart,
 };
-use crate::checksum::{self, Algorithm, Digest};
+use crate::checksum::{self, Digest};
 use crate::source::OpenFile;
 
 /// A streamed part holds about this much memory while it is sent.
 pub(super) const STREAM_MEMORY: usize = 3 << 20;
-
-/// How an upload begins.
-#[derive(Debug)]
-pub(super) enum Begin {
-    /// With the parts that an earlier run left, if it left any.
-    WhereItStopped,
-    /// From the first byte; the one that could not be gone on with is aborted then.
-    Anew { instead_of: MultipartUpload },
-}
 
 /// One finished part: number, receipt, checksums, and whether its bytes went over the network.
 pub(super) type Done = (i32, PartReceipt, Sums, u64);
@@ -48,33 +40,11 @@ impl FileJob {
         {
             return Ok(sent);
         }
-        let mut attempt = 1;
-        let mut begin = Begin::WhereItStopped;
+        let (mut attempt, mut begin) = (1, Begin::WhereItStopped);
         loop {
-            let (error, resumed) = match self.try_large(&open, plan, progress, begin).await {
-                Err((FileError::Bucket(error), resumed)) => (error, resumed),
-                other => return other.map_err(|(error, _)| error),
-            };
-            // Some stores are stuck in an upload that was cut off; a new one does not meet that.
-            if let Some(stuck) = resumed.filter(|_| error.is_transient()) {
-                tracing::warn!(
-                    "[RETRY] {}: the unfinished upload cannot be gone on with, begun anew: {error}",
-                    self.file.path.display()
-                );
-                self.count_retry();
-                begin = Begin::Anew { instead_of: stuck };
-                continue;
-            }
-            begin = Begin::WhereItStopped;
-            let again = matches!(error.kind, ErrorKind::Conflict | ErrorKind::NoSuchUpload);
-            match self.policy().pause_after(attempt).filter(|_| again) {
-                Some(pause) => {
-                    tracing::warn!("[RETRY] {}: begun again: {error}", self.file.path.display());
-                    self.count_retry();
-                    tokio::time::sleep(pause).await;
-                    attempt += 1;
-                }
-                None => return Err(error.into()),
+            match self.try_large(&open, plan, progress, begin).await {
+                Ok(sent) => return Ok(sent),
+                Err(failed) => begin = self.begin_again(failed, &mut attempt).await?,
             }
         }
     }
@@ -104,55 +74,17 @@ impl FileJob {
         Ok(same.map(|same| Sent { same, size, crc64: ours.crc64, parts, bytes: 0, judgement, coding: None }))
     }
 
-    /// One upload, begun or gone on with; where it fails, with the upload that was gone on with.
     async fn try_large(
         self: &Arc<Self>,
         open: &Arc<OpenFile>,
         plan: PartPlan,
         progress: &Arc<FileProgress>,
         begin: Begin,
-    ) -> Result<Sent, (FileError, Option<MultipartUpload>)> {
-        let algorithm = self.bucket().algorithm();
-        let found = match &begin {
-            Begin::WhereItStopped => self.unfinished(algorithm).await,
-            Begin::Anew { .. } => None,
-        };
-        let resumed = found.is_some();
-        let (upload, stored) = match found {
-            Some(found) => found,
-            None => (self.begin_upload(algorithm).await.map_err(|error| (error, None))?, HashMap::new()),
-        };
-        if let Begin::Anew { instead_of } = &begin {
-            // Only now that there is another one.
-            self.abort(instead_of).await;
-        }
-        let upload = Arc::new(upload);
-        let result = self.send_and_complete(&upload, &stored, open, plan, progress).await;
-        match result {
-            Ok(sent) => {
-                self.uploads().ended(&upload.id);
-                Ok(sent)
-            }
-            Err(error) => {
-                self.after_failure(&upload, &error).await;
-                Err((error, resumed.then(|| (*upload).clone())))
-            }
-        }
-    }
-
-    pub(super) async fn begin_upload(
-        &self,
-        algorithm: Option<Algorithm>,
-    ) -> Result<MultipartUpload, FileError> {
-        let what = format!("begin upload of {}", self.file.path.display());
-        let upload = self
-            .policy()
-            .run(&what, &self.retries, || {
-                self.bucket().create_multipart(&self.key, algorithm, self.options())
-            })
-            .await?;
-        self.uploads().begun(&upload);
-        Ok(upload)
+    ) -> Result<Sent, Failed> {
+        let open_upload = self.upload_for(begin).await?;
+        let Unfinished { upload, parts, .. } = &open_upload;
+        let result = self.send_and_complete(upload, parts, open, plan, progress).await;
+        self.conclude(open_upload, result).await
     }
 
     async fn send_and_complete(
@@ -351,30 +283,6 @@ impl FileJob {
             (Err(_), Some(error)) => Err(error),
             (Err(error), None) => Err(error.into()),
         }
-    }
-
-    /// An unfinished upload of this key that an earlier run left, with its parts. Whoever may not
-    /// list begins anew.
-    pub(super) async fn unfinished(
-        &self,
-        algorithm: Option<Algorithm>,
-    ) -> Option<(MultipartUpload, HashMap<i32, StoredPart>)> {
-        let algorithm = algorithm?;
-        let open = self.bucket().list_uploads(self.key.as_str()).await.ok()?;
-        let newest = open
-            .into_iter()
-            .filter(|upload| upload.key == self.key.as_str() && upload.algorithm == Some(algorithm))
-            .filter(|upload| upload.full_object || algorithm == Algorithm::Sha256)
-            .max_by_key(|upload| upload.initiated)?;
-        let upload = MultipartUpload { key: self.key.clone(), id: newest.id, algorithm: Some(algorithm) };
-        let parts = self.bucket().list_parts(&upload).await.ok()?;
-        tracing::info!(
-            key = %self.key,
-            parts = parts.len(),
-            "going on with an unfinished upload of {}",
-            self.file.path.display()
-        );
-        Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
     }
 }
 

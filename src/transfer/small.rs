@@ -1,5 +1,7 @@
 //! A file that goes in one request: read into memory, compared, sent.
 
+use bytes::Bytes;
+
 use super::existing::{Ours, Same};
 use super::pool::Slot;
 use super::reader::{Sums, blocking, fill, open_as_found, unchanged};
@@ -40,21 +42,24 @@ impl FileJob {
             return Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes: 0, judgement, coding: None });
         }
         let body = buffer.freeze();
-        let what = format!("send {}", self.file.path.display());
-        let reply = self
-            .policy()
-            .run(&what, &self.retries, || {
-                self.bucket().put(&self.key, body.clone(), ours.wire.as_ref(), self.options())
-            })
-            .await;
-        let (same, bytes) = match reply {
-            Ok(receipt) => (self.confirm(receipt, &ours).await?, size),
+        let (same, bytes) = match self.put_once(&body, &ours).await? {
+            Some(same) => (same, size),
             // There is such an object: sent before, or by an attempt whose answer was lost.
-            Err(error) if error.kind == ErrorKind::Precondition => (self.must_be_same(&ours).await?, 0),
-            Err(error) => return Err(error.into()),
+            None => (self.must_be_same(&ours).await?, 0),
         };
         progress.advance(size);
         Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes, judgement, coding: None })
+    }
+
+    /// Sends the object's bytes in one request and compares; `None` where the key is taken.
+    pub(super) async fn put_once(&self, body: &Bytes, ours: &Ours) -> Result<Option<Same>, FileError> {
+        let what = format!("send {}", self.file.path.display());
+        let put = || self.bucket().put(&self.key, body.clone(), ours.wire.as_ref(), self.options());
+        match self.policy().run(&what, &self.retries, put).await {
+            Ok(receipt) => self.confirm(receipt, ours).await.map(Some),
+            Err(error) if error.kind == ErrorKind::Precondition => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The object that stands in the way, which must equal the file.
