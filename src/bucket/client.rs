@@ -6,12 +6,16 @@ use std::sync::atomic::AtomicU8;
 
 use anyhow::Context as _;
 use aws_config::BehaviorVersion;
+use aws_config::default_provider::region::DefaultRegionChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::HttpClient;
 
 use super::credentials::Renewable;
 use super::pace::Pace;
@@ -42,7 +46,7 @@ impl Bucket {
             http.build_https()
         };
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(http.clone())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             // Its grace of 5 s has aborted uploads over slow lines; attempts have their own timeout.
@@ -51,7 +55,8 @@ impl Bucket {
             loader = loader.region(aws_config::Region::new(region.clone()));
         }
         if let Some(profile) = &settings.profile {
-            loader = loader.profile_name(profile);
+            let credentials = of_profile(profile, settings.region.as_deref(), http).await;
+            loader = loader.profile_name(profile).credentials_provider(credentials);
         }
         let shared = loader.load().await;
         let mut builder = aws_sdk_s3::config::Builder::from(&shared)
@@ -94,6 +99,22 @@ impl Bucket {
         }
         Ok(())
     }
+}
+
+/// What the profile says, whatever keys are in the environment: a run must not go by another identity than
+/// the one that its configuration names.
+async fn of_profile(
+    profile: &str,
+    region: Option<&str>,
+    http: impl HttpClient + 'static,
+) -> ProfileFileCredentialsProvider {
+    let region = match region {
+        Some(region) => Some(aws_config::Region::new(region.to_owned())),
+        None => DefaultRegionChain::builder().profile_name(profile).build().region().await,
+    };
+    // For profiles that assume a role or sign in.
+    let config = ProviderConfig::without_region().with_region(region).with_http_client(http);
+    ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&config).build()
 }
 
 fn tls_context(settings: &config::S3) -> anyhow::Result<TlsContext> {

@@ -114,7 +114,7 @@ pub fn upload(upload: &Result<(), BucketError>) -> Line {
     let what = "can upload";
     match upload {
         Ok(()) => Line::ok(AREA, what, "an upload was begun, sent a part, and aborted"),
-        Err(error) => Line::fail(AREA, what, format!("{}: {}", error.verb, error.detail), error.advice()),
+        Err(error) => Line::fail(AREA, what, error.to_string(), error.advice()),
     }
 }
 
@@ -171,7 +171,7 @@ fn forbidden(what: &str, did: &str, tried: &Tried, grave: bool, advice: &str) ->
         Tried::Failed(error) => Line::unknown(
             AREA,
             what,
-            format!("{}: {}", error.verb, error.detail),
+            error.to_string(),
             "the answer was no refusal, so it does not count as one: look at the role's policy",
         ),
         Tried::NotTried(why) => Line::unknown(AREA, what, *why, "look at the role's policy"),
