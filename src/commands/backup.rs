@@ -19,7 +19,7 @@ use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report};
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
-use crate::config::{Config, Source};
+use crate::config::{Backup, Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError};
 use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
 use crate::neighbour;
@@ -339,7 +339,7 @@ impl<'c> Run<'c> {
         // Encoders live in the same memory as the parts.
         let compresses = self.config.sources.values().any(|source| source.compress.is_some());
         let encoders = if compresses { codec::MEMORY } else { 0 };
-        let memory = backup.buffer_memory().saturating_sub(encoders).max(backup.part_size);
+        let memory = backup.buffer_memory().saturating_sub(encoders).max(Backup::LEAST_BUFFERS);
         let settings = Settings {
             policy: site.policy.clone(),
             pool: Pool::new(backup.concurrency, memory, backup.part_size),

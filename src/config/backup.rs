@@ -18,7 +18,7 @@ pub(super) const IO_CLASSES: [(&str, IoClass); 2] =
     [("best-effort", IoClass::BestEffort), ("idle", IoClass::Idle)];
 
 /// Room for the process itself and one small part.
-const MEMORY_MIN: u64 = Backup::OWN_MEMORY + 8 * values::MIB;
+const MEMORY_MIN: u64 = Backup::OWN_MEMORY + Backup::LEAST_BUFFERS;
 /// A year: parts that lie longer cost more than they save.
 const ABORT_MAX: Duration = Duration::from_hours(24 * 365);
 const BANDWIDTH: &str = "a rate such as \"80Mbit/s\", or times of day with theirs, such as \

@@ -123,6 +123,8 @@ impl Backup {
     pub const MAX_MEMORY: u64 = 64 * values::MIB;
     /// What the process takes besides the buffers of parts, in bytes; measured by `tests/bench/run`.
     pub const OWN_MEMORY: u64 = 32 * values::MIB;
+    /// Least bytes of part buffers: parts larger than their share of it are streamed.
+    pub const LEAST_BUFFERS: u64 = 8 * values::MIB;
     /// Default of `outage_patience`.
     pub const OUTAGE_PATIENCE: Duration = Duration::from_mins(30);
     /// Default of `abort_after`.
