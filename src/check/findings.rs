@@ -26,17 +26,9 @@ const KEPT_CLOSED: usize = 500;
 /// Something that was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Its area.
-    pub area: Area,
-    /// What was checked.
-    pub what: String,
-    /// How bad it was when it was last seen: `warn` or `fail`.
+    /// What was seen last: `warn` or `fail`.
     #[serde(flatten)]
-    pub outcome: Outcome,
-    /// What was seen last.
-    pub seen: String,
-    /// What to do.
-    pub advice: String,
+    pub line: Line,
     /// When it was first seen.
     pub first_seen: DateTime<Utc>,
     /// When it was last seen.
@@ -88,21 +80,15 @@ impl Findings {
             |line: &&Line| line.area == Area::Local && OF_THE_SHELL.contains(&line.what.as_str());
         for line in lines.iter().filter(|line| !of_the_shell(line)) {
             let open = self.findings.iter_mut().find(|record| {
-                record.closed.is_none() && (record.area, &record.what) == (line.area, &line.what)
+                record.closed.is_none() && (record.line.area, &record.line.what) == (line.area, &line.what)
             });
             match (&line.outcome, open) {
                 (Outcome::Warn | Outcome::Fail, Some(record)) => {
-                    record.outcome = line.outcome.clone();
-                    record.seen.clone_from(&line.seen);
-                    record.advice.clone_from(&line.advice);
+                    record.line = line.clone();
                     record.last_seen = now;
                 }
                 (Outcome::Warn | Outcome::Fail, None) => self.findings.push(Record {
-                    area: line.area,
-                    what: line.what.clone(),
-                    outcome: line.outcome.clone(),
-                    seen: line.seen.clone(),
-                    advice: line.advice.clone(),
+                    line: line.clone(),
                     first_seen: now,
                     last_seen: now,
                     closed: None,
@@ -122,8 +108,8 @@ impl Findings {
             return;
         }
         let open = self.findings.iter_mut().filter(|record| record.closed.is_none());
-        for record in open.filter(|record| record.area == Area::Local && record.what != "clock") {
-            if lines.iter().all(|line| (line.area, &line.what) != (record.area, &record.what)) {
+        for record in open.filter(|record| record.line.area == Area::Local && record.line.what != "clock") {
+            if lines.iter().all(|line| (line.area, &line.what) != (record.line.area, &record.line.what)) {
                 record.closed = Some(now);
             }
         }
@@ -211,14 +197,14 @@ fn list<'r>(text: &mut String, records: impl Iterator<Item = &'r Record>) {
         let _ = writeln!(
             text,
             "- {} {} {}: {} (first seen {}, {state})",
-            record.outcome.word(),
-            record.area.as_str(),
-            record.what,
-            record.seen,
+            record.line.outcome.word(),
+            record.line.area.as_str(),
+            record.line.what,
+            record.line.seen,
             minute(record.first_seen)
         );
         if record.closed.is_none() {
-            let _ = writeln!(text, "  To do: {}.", record.advice);
+            let _ = writeln!(text, "  To do: {}.", record.line.advice);
         }
     }
     if none {

@@ -23,7 +23,7 @@ fn a_finding_closes_only_where_the_line_is_ok_again() {
     findings.save(dir.path()).unwrap();
     let mut findings = Findings::load(dir.path()).unwrap();
     let open = findings.open().next().unwrap();
-    assert_eq!((open.first_seen, open.last_seen, open.seen.as_str()), (at(0), at(1), "suspended"));
+    assert_eq!((open.first_seen, open.last_seen, open.line.seen.as_str()), (at(0), at(1), "suspended"));
     findings.update(&[right], at(3));
     assert_eq!(findings.open().count(), 0);
     assert_eq!(findings.closed().next().unwrap().closed, Some(at(3)));
@@ -41,7 +41,7 @@ fn a_finding_of_something_that_is_gone_from_this_machine_closes() {
     findings.update(&[Line::ok(Area::Bucket, "versioning", "on")], now());
     assert_eq!(findings.open().count(), 2);
     findings.update(&[Line::ok(Area::Local, "user", "root")], now());
-    let open: Vec<&str> = findings.open().map(|record| record.what.as_str()).collect();
+    let open: Vec<&str> = findings.open().map(|record| record.line.what.as_str()).collect();
     assert_eq!(open, ["clock"], "a clock is looked at only where the bucket answers");
 }
 
@@ -50,7 +50,7 @@ fn what_is_true_of_a_shell_alone_is_no_finding() {
     let mut findings = Findings::default();
     let line = |what: &str| Line::warn(Area::Local, what, "AWS_PROFILE", "see that cron has it");
     findings.update(&[line("environment"), line("user"), line("lock")], now());
-    let open: Vec<&str> = findings.open().map(|record| record.what.as_str()).collect();
+    let open: Vec<&str> = findings.open().map(|record| record.line.what.as_str()).collect();
     assert_eq!(open, ["lock"]);
 }
 
