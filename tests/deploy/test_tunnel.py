@@ -354,6 +354,8 @@ prefix = "vpn"
 region = "eu-central-1"
 endpoint_url = "http://{ENDPOINT}:{PORT + 1}"
 path_style = true
+# As deploy/strongswan/README.md advises: sooner than TCP's own patience.
+stall_timeout = "30s"
 
 [log]
 dir = "{tmp_path}/log"
