@@ -9,9 +9,11 @@ use crate::formats::Judgement;
 use crate::model::{BackupDate, Proof, RelPath, SetId, SetKind, Verdict};
 
 /// The newest version; a reader refuses a newer one rather than guess.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// What is written where nothing of a newer version is used, so that older programs read it.
 const PLAIN_VERSION: u32 = 1;
+/// The first that knows compressed objects; encrypted ones came after it.
+const CODED_VERSION: u32 = 2;
 
 /// Everything recorded about one set when it was stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,14 +101,19 @@ impl StoredFile {
     /// What the key has more than the file's name.
     #[must_use]
     pub fn suffix(&self) -> &'static str {
-        self.coding.as_ref().map_or("", |coding| coding.compression.suffix())
+        self.coding.as_ref().map_or("", |coding| coding.recipe.suffix())
     }
 }
 
 /// The version that a record of these objects needs.
 #[must_use]
 pub fn version_for(files: &[StoredFile]) -> u32 {
-    if files.iter().any(|file| file.coding.is_some()) { VERSION } else { PLAIN_VERSION }
+    let of = |file: &StoredFile| match &file.coding {
+        None => PLAIN_VERSION,
+        Some(coding) if coding.recipe.encrypts() => VERSION,
+        Some(_) => CODED_VERSION,
+    };
+    files.iter().map(of).max().unwrap_or(PLAIN_VERSION)
 }
 
 /// How an object was compared with the file it came from.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::setup::{Failure, Site};
+use super::setup::{Failure, Site, identities};
 use super::verify::sample;
 use crate::catalog::Entry;
 use crate::config::Config;
@@ -16,7 +16,7 @@ use crate::formats::{self, Format, compressed};
 use crate::inspect::{self, Checked};
 use crate::manifest::Manifest;
 use crate::model::{Engine, ExitCode, Proof, Selector, SetKind, Severity, Verdict};
-use crate::transfer::{Downloader, Pool, Wanted};
+use crate::transfer::{Downloader, Wanted};
 use crate::{causes, ui};
 
 /// Restores the newest good set of each app, or some by chance, and proves each.
@@ -24,6 +24,7 @@ pub(super) async fn drill(
     config: &Config,
     selector: Option<&Selector>,
     count: Option<usize>,
+    identity: Option<&Path>,
     cancel: CancellationToken,
     lines: &ui::Lines,
     quiet: bool,
@@ -46,15 +47,7 @@ pub(super) async fn drill(
     }
     let (bars, events) =
         lines.watch("restoring", picked.iter().map(|entry| entry.manifest.bytes()).sum(), quiet);
-    let backup = &config.backup;
-    let downloader = Downloader {
-        bucket: site.bucket.clone(),
-        pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
-        policy: site.policy.clone(),
-        part_size: backup.part_size,
-        events,
-        cancel: cancel.clone(),
-    };
+    let downloader = site.downloader(&config.backup, identities(identity)?, events, cancel.clone());
     for entry in &picked {
         let rehearsal = Rehearsal { config, site: &site, downloader: &downloader, manifest: &entry.manifest };
         let drilled = tokio::select! {

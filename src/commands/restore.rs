@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::retrieve::{self, Reading, Retrieval};
-use super::setup::{Failure, Site};
+use super::setup::{Failure, Site, identities};
 use crate::bucket::ObjectKey;
 use crate::checksum::Checksum;
 use crate::config::Config;
@@ -17,7 +17,7 @@ use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
 use crate::restore::{Existing, LocateError, Located, Place, PlaceError, locate, locate_latest};
-use crate::transfer::{Downloader, FetchError, FileRanges, Pool, Ranges, Wanted, file_of_stored};
+use crate::transfer::{Downloader, FetchError, FileRanges, Ranges, Wanted, file_of_stored};
 use crate::ui;
 
 /// Files under way at once within a folder; their ranges share one pool.
@@ -57,6 +57,8 @@ pub(super) struct Order {
     pub(super) existing: Existing,
     /// Whether what is in an archive class is retrieved and waited for.
     pub(super) retrieval: Option<Retrieval>,
+    /// The secret keys for what is encrypted.
+    pub(super) identity: Option<PathBuf>,
 }
 
 /// One object with its place below the destination.
@@ -88,11 +90,15 @@ pub(super) async fn restore(
     lines: &ui::Lines,
     quiet: bool,
 ) -> Result<ExitCode, Failure> {
-    let Order { what, place, existing, retrieval } = order;
+    let Order { what, place, existing, retrieval, .. } = order;
     let site = Site::new(config).await?;
     let job = job(find(&site, what).await?)?;
     let bytes = job.items.iter().map(|item| item.wanted.plain_size()).sum();
     let stored = job.items.iter().map(|item| item.wanted.size).sum();
+    let identities = identities(order.identity.as_deref())?;
+    for item in &job.items {
+        item.wanted.openable(&identities).map_err(fetch_failure)?;
+    }
     // What is in the way shows before a retrieval is paid for, and before hours of waiting.
     if let Where::Dir(dir) = place {
         Place::prepare(dir, &job.name, room(&job.items), *existing).map_err(place_failure)?;
@@ -101,15 +107,7 @@ pub(super) async fn restore(
     let reading = Reading { name: &job.key, wanted };
     retrieve::readable(&site, config, &reading, *retrieval, &cancel, lines, quiet).await?;
     let (bars, events) = lines.watch("restoring", stored, quiet);
-    let backup = &config.backup;
-    let downloader = Downloader {
-        bucket: site.bucket.clone(),
-        pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
-        policy: site.policy.clone(),
-        part_size: backup.part_size,
-        events,
-        cancel,
-    };
+    let downloader = site.downloader(&config.backup, identities, events, cancel);
     let begun = std::time::Instant::now();
     let proven = job.proven;
     let done = match place {
@@ -398,6 +396,7 @@ pub(super) fn fetch_failure(error: FetchError) -> Failure {
     match error {
         FetchError::Bucket(error) => Failure::from(error),
         FetchError::Cancelled => Failure { code: ExitCode::Interrupted, error: error.into() },
+        FetchError::NoIdentity { .. } => Failure::usage(error),
         FetchError::Damaged { .. }
         | FetchError::Write { .. }
         | FetchError::NoRoom { .. }

@@ -16,7 +16,7 @@ use super::{
     Check, ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Source, Sse, State,
 };
 use super::{names, secrets, values};
-use crate::codec::Compression;
+use crate::codec::{Compression, Recipe, Recipient};
 use crate::expect::{Expect, Schedule};
 use crate::model::{Category, Engine, RelPath};
 use crate::network::Networks;
@@ -163,6 +163,7 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         "none" => Ok(None),
         text => text.parse::<Compression>().map(Some),
     });
+    let recipients = encrypt(section);
     Some(Source {
         dir: dir?.value,
         exclude,
@@ -172,8 +173,23 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         priority,
         min_size,
         check,
-        compress: compress.and_then(|at| at.value),
+        recipe: Recipe { compression: compress.and_then(|at| at.value), recipients },
     })
+}
+
+fn encrypt(section: &mut Section<'_, '_, '_>) -> Vec<Recipient> {
+    let Some(At { value, span }) = section.list("encrypt", Recipient::ALLOWED, str::parse) else {
+        return Vec::new();
+    };
+    if !Recipient::may_be(value.len()) {
+        let what = format!(
+            "a list of {} keys; allowed: {}; leave the line out to encrypt nothing",
+            value.len(),
+            Recipient::ALLOWED
+        );
+        section.problem(&span, "encrypt", what);
+    }
+    value
 }
 
 fn check(section: &mut Section<'_, '_, '_>) -> Check {

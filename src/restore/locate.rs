@@ -115,12 +115,13 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
             return Ok(Located::FileOfSet(manifest, file));
         }
     }
-    // The object of a compressed file, by its own name.
-    if let Some(id) = codec::without_suffix(inside).and_then(|bare| SetId::parse_key(bare).ok())
-        && let Known::Stored(manifest) = catalog.lookup(&id).await?
-        && manifest.files.iter().any(|file| file.key == full)
-    {
-        return Ok(Located::Set(manifest));
+    // The object of a compressed or encrypted file, by its own name.
+    for id in codec::without_suffix(inside).filter_map(|bare| SetId::parse_key(bare).ok()) {
+        if let Known::Stored(manifest) = catalog.lookup(&id).await?
+            && manifest.files.iter().any(|file| file.key == full)
+        {
+            return Ok(Located::Set(manifest));
+        }
     }
     loose(text, inside, bucket).await
 }

@@ -48,10 +48,14 @@ impl FileJob {
     /// An upload to go on with, with its parts, or a new one.
     pub(super) async fn upload_for(&self, begin: Begin) -> Result<Unfinished, FileError> {
         let algorithm = self.bucket().algorithm();
+        let mut begin = begin;
         if let Begin::WhereItStopped = &begin
             && let Some((upload, parts)) = self.unfinished(algorithm).await
         {
-            return Ok(Unfinished { upload: Arc::new(upload), parts, resumed: true });
+            if self.is_repeatable() {
+                return Ok(Unfinished { upload: Arc::new(upload), parts, resumed: true });
+            }
+            begin = Begin::Anew { instead_of: upload };
         }
         let upload = self.begin_upload(algorithm).await?;
         if let Begin::Anew { instead_of } = &begin {
@@ -132,12 +136,12 @@ impl FileJob {
             .max_by_key(|upload| upload.initiated)?;
         let upload = MultipartUpload { key: self.key.clone(), id: newest.id, algorithm: Some(algorithm) };
         let parts = self.bucket().list_parts(&upload).await.ok()?;
-        tracing::info!(
-            key = %self.key,
-            parts = parts.len(),
-            "going on with an unfinished upload of {}",
-            self.file.path.display()
-        );
+        let (path, count) = (self.file.path.display(), parts.len());
+        if self.is_repeatable() {
+            tracing::info!(key = %self.key, parts = count, "going on with an unfinished upload of {path}");
+        } else {
+            tracing::info!(key = %self.key, "{path} is encrypted, never twice alike: its unfinished upload begins anew");
+        }
         Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
     }
 }

@@ -1,4 +1,4 @@
-//! A file being compressed: its plain bytes are summed and shown to the tap in the one read.
+//! A file being compressed or encrypted: its plain bytes are summed and shown to the tap in the one read.
 //!
 //! What must stay true: what comes out counts only after [`Encoding::finish`], which says that the file
 //! is still the one that was found and that all of it went in.
@@ -14,7 +14,7 @@ use super::reader::{Sums, open_as_found, unchanged};
 use super::spool::{Room, Spool};
 use super::tap::{Tap, Watch};
 use crate::checksum::{Algorithm, Digest};
-use crate::codec::{self, Coding, Compression};
+use crate::codec::{self, Coding, Recipe};
 use crate::engines::SourceFile;
 use crate::formats::Judgement;
 use crate::source::{Changed, OpenFile};
@@ -76,7 +76,7 @@ impl Read for Plain {
 /// A file being encoded. Its encoder's share of the memory goes back when it is dropped.
 pub(super) struct Encoding {
     file: SourceFile,
-    compression: Compression,
+    recipe: Recipe,
     open: Arc<OpenFile>,
     encoded: Box<dyn Read + Send>,
     passed: Arc<Mutex<Passed>>,
@@ -87,7 +87,7 @@ impl Encoding {
     /// Opens the file, which must be the one that was found.
     pub(super) fn begin(
         file: SourceFile,
-        compression: Compression,
+        recipe: Recipe,
         watch: Option<Watch>,
         cancel: CancellationToken,
         memory: OwnedSemaphorePermit,
@@ -97,9 +97,9 @@ impl Encoding {
         let passed = Arc::new(Mutex::new(Passed { digest, tap: Tap::new(watch), failure: None }));
         let size = file.stamp.size;
         let plain = Plain { open: open.clone(), at: 0, size, passed: passed.clone(), cancel };
-        let encoded = codec::encode(plain, compression, size)
-            .map_err(|error| FileError::Internal(format!("start the {compression} encoder: {error}")))?;
-        Ok(Self { file, compression, open, encoded, passed, _memory: memory })
+        let encoded = codec::encode(plain, &recipe, size)
+            .map_err(|error| FileError::Internal(format!("start to encode as {recipe}: {error}")))?;
+        Ok(Self { file, recipe, open, encoded, passed, _memory: memory })
     }
 
     /// Bytes of the file that went in so far.
@@ -152,11 +152,8 @@ impl Encoding {
             let why = format!("{} of {} bytes were encoded", digest.len(), self.file.stamp.size);
             return Err(FileError::Internal(why));
         }
-        let coding = Coding {
-            compression: self.compression,
-            plain_size: digest.len(),
-            plain_checksum: digest.full_object(),
-        };
+        let coding =
+            Coding { recipe: self.recipe, plain_size: digest.len(), plain_checksum: digest.full_object() };
         Ok((coding, tap.end(&self.file.path)?))
     }
 }

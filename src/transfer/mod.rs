@@ -2,7 +2,7 @@
 //!
 //! What must stay true: each byte is read once, through one handle, and a file that changed is never
 //! completed; requests and memory come from one bounded [`Pool`]; nothing counts as stored until it
-//! was compared; what is compressed on its way has its plain bytes summed in the same read; a dump that
+//! was compared; what is compressed or encrypted on its way has its plain bytes summed in the same read; a dump that
 //! was compressed before is decoded in it, and one that is cut short is not completed; nothing is written
 //! over without the operator's word.
 
@@ -26,6 +26,7 @@ mod ranked;
 mod reader;
 mod recoded;
 mod remote;
+mod sealed;
 mod sent;
 mod small;
 mod spool;
@@ -44,6 +45,7 @@ pub use progress::{Event, Events, FileProgress};
 pub use ranges::{FileRanges, Ranges};
 pub use ranked::{Permit, Rank, Ranked};
 pub use remote::RemoteFile;
+pub use sealed::Sealed;
 pub use tap::Watch;
 pub use unpack::{file_of_stored, stored_name};
 pub use upload::{Order, Settings, Uploader};

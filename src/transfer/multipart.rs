@@ -19,6 +19,7 @@ use crate::bucket::{
     self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart,
 };
 use crate::checksum::{self, Digest};
+use crate::codec::Coding;
 use crate::source::OpenFile;
 
 /// A streamed part holds about this much memory while it is sent.
@@ -98,7 +99,7 @@ impl FileJob {
         let (done, tap) = self.send_parts(upload, stored, open, plan, progress).await?;
         unchanged(open, &self.file.stamp, &self.file.path)?;
         let judgement = tap.end(&self.file.path)?;
-        let sent = self.complete(upload, done, self.file.stamp.size).await?;
+        let sent = self.complete(upload, done, self.file.stamp.size, None).await?;
         Ok(Sent { judgement, ..sent })
     }
 
@@ -108,6 +109,7 @@ impl FileJob {
         upload: &MultipartUpload,
         mut done: Vec<Done>,
         size: u64,
+        coding: Option<&Coding>,
     ) -> Result<Sent, FileError> {
         done.sort_by_key(|(number, ..)| *number);
         let bytes = done.iter().map(|(.., bytes)| bytes).sum();
@@ -120,6 +122,10 @@ impl FileJob {
             wire: upload.algorithm.and_then(|_| checksum::of_parts(&wire)),
         };
         let receipts: Vec<PartReceipt> = done.into_iter().map(|(_, receipt, ..)| receipt).collect();
+        let parts = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
+        if let Some(coding) = coding {
+            self.note_sealed(&ours, parts, coding);
+        }
         let what = format!("complete upload of {}", self.file.path.display());
         let reply = self
             .policy()
@@ -142,7 +148,6 @@ impl FileJob {
                 same
             }
         };
-        let parts = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
         Ok(Sent { same, size, crc64: ours.crc64, parts, bytes, judgement: None, coding: None })
     }
 

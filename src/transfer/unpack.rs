@@ -16,7 +16,7 @@ use super::ranges::FileRanges;
 use super::ranked::Rank;
 use super::{Downloader, FetchError, Wanted};
 use crate::checksum::{Checksum, Digest};
-use crate::codec::{Coding, DecodeError, Decoding};
+use crate::codec::{Coding, DecodeError, Decoding, Identities};
 
 /// What is added to a file's name for its object's bytes.
 pub(super) const STORED: &str = ".dbbackup-stored";
@@ -50,6 +50,7 @@ impl Downloader {
         let Some(coding) = &wanted.coding else {
             return self.fetch_stored(wanted, file, path, before).await;
         };
+        wanted.openable(&self.identities)?;
         let beside = stored_name(path);
         let not_written = |path: &Path| {
             let path = path.to_owned();
@@ -88,10 +89,10 @@ impl Downloader {
         let closed = |error: super::pool::Closed| FetchError::Internal(error.to_string());
         let held = (self.pool.slot(Rank::default()).await, self.pool.share(DECODER).await.map_err(closed)?);
         let (coding, cancel, path) = (coding.clone(), self.cancel.clone(), path.to_owned());
-        let (key, size) = (wanted.key.to_string(), wanted.size);
+        let (key, size, identities) = (wanted.key.to_string(), wanted.size, self.identities.clone());
         blocking(move || {
             let _held = held;
-            decode(&coding, &stored, size, &file, &cancel).map_err(|error| match error {
+            decode(&coding, &identities, &stored, size, &file, &cancel).map_err(|error| match error {
                 Stopped::Decoding(DecodeError::Damaged(how)) => FetchError::Damaged { key, how },
                 Stopped::Decoding(DecodeError::Write(source)) => {
                     FetchError::write(&path, &file, coding.plain_size, source)
@@ -122,6 +123,7 @@ impl From<io::Error> for Stopped {
 
 fn decode(
     coding: &Coding,
+    identities: &Identities,
     stored: &File,
     size: u64,
     mut file: &File,
@@ -130,7 +132,7 @@ fn decode(
     file.set_len(0)?;
     preallocate(file, coding.plain_size)?;
     file.seek(SeekFrom::Start(0))?;
-    let mut decoding = Decoding::new(coding, BufWriter::with_capacity(CHUNK, file))?;
+    let mut decoding = Decoding::new(coding, identities, BufWriter::with_capacity(CHUNK, file))?;
     let mut chunk = vec![0; CHUNK];
     let mut done = 0;
     while done < size {

@@ -14,11 +14,12 @@ use super::form::{Form, fitting};
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
 use super::ranked::{Permit, Rank, Ranked};
+use super::sealed::Sealed;
 use super::sent::Sent;
 use super::uploads::Uploads;
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
 use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite, PutOptions};
-use crate::codec::{self, Compression};
+use crate::codec::{self, Recipe};
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
 use crate::manifest::StoredFile;
@@ -41,7 +42,7 @@ pub struct Settings {
     pub part_size: u64,
     /// Create only, or the operator's word.
     pub overwrite: Overwrite,
-    /// Directory of what this host remembers; takes compressed parts that are larger than the memory.
+    /// Directory of what this host remembers; takes encoded parts that are larger than the memory.
     pub state: std::path::PathBuf,
     /// Where progress goes.
     pub events: Events,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub cancel: CancellationToken,
     /// Which uploads are this host's own.
     pub uploads: Arc<Uploads>,
+    /// What encrypted objects were made from.
+    pub sealed: Arc<Sealed>,
 }
 
 /// A set to be sent.
@@ -62,8 +65,8 @@ pub struct Order {
     pub rank: Rank,
     /// How its file is watched on its way; for folders it is not.
     pub watch: Option<Watch>,
-    /// How what is not compressed yet is compressed on its way.
-    pub compress: Option<Compression>,
+    /// What is done to its bytes on their way; what is compressed already is not compressed again.
+    pub recipe: Recipe,
     /// The objects that are stored of it already.
     pub stored: Vec<StoredFile>,
 }
@@ -153,11 +156,11 @@ impl Uploader {
     }
 
     /// The set's keys that are taken already. Asked where `If-None-Match` may be ignored, because there a
-    /// put would write over what lies there, and where the set is to be compressed, because it may be
+    /// put would write over what lies there, and where the set is to be encoded, because it may be
     /// there as it is. Whoever may not list goes on without.
     async fn taken(&self, order: &Order) -> Result<HashSet<String>, FileError> {
         let Shared { bucket, settings, .. } = &*self.shared;
-        let asked = !bucket.is_aws() || order.compress.is_some();
+        let asked = !bucket.is_aws() || !order.recipe.is_plain();
         if !asked || settings.overwrite == Overwrite::Replace {
             return Ok(HashSet::new());
         }
@@ -190,9 +193,10 @@ impl Uploader {
         let cancel = shared.settings.cancel.clone();
         let plain_key = shared.bucket.layout().data(&order.id, &file.rel)?;
         let stored = order.stored.iter().find(|stored| stored.path == file.rel);
-        // Without a manifest, and as it is: the old script stored it, or a run that did not compress.
-        let compress = order.compress.filter(|_| !taken.contains(plain_key.as_str()));
-        let form = fitting(file, compress, stored, shared.settings.overwrite).await?;
+        // Without a manifest, and as it is: the old script stored it, or a run that did not encode.
+        let there = taken.contains(plain_key.as_str());
+        let recipe = if there { Recipe::default() } else { order.recipe.clone() };
+        let form = fitting(file, recipe, stored, shared.settings.overwrite).await?;
         let key = ObjectKey::new(format!("{plain_key}{}", form.suffix()))?;
         let job = Arc::new(FileJob {
             shared: shared.clone(),
@@ -207,8 +211,8 @@ impl Uploader {
         });
         let rank = order.rank;
         let work = async {
-            if let Form::Coded(compression) = &job.form {
-                Way::Encoded(job.encoder_memory(*compression).await)
+            if let Form::Coded(recipe) = &job.form {
+                Way::Encoded(job.encoder_memory(recipe).await)
             } else if matches!(job.form, Form::Known(_)) || file.stamp.size <= SINGLE_PUT_MAX {
                 Way::Small(shared.settings.pool.slot(rank).await)
             } else {
@@ -280,11 +284,8 @@ fn unchanged_since(set: &BackupSet) -> Result<(), FileError> {
 
 impl FileJob {
     /// Waits for an encoder's share of the memory.
-    pub(super) async fn encoder_memory(
-        &self,
-        compression: Compression,
-    ) -> Result<OwnedSemaphorePermit, FileError> {
-        let wanted = compression.memory(self.file.stamp.size).min(codec::MEMORY) / MIB;
+    pub(super) async fn encoder_memory(&self, recipe: &Recipe) -> Result<OwnedSemaphorePermit, FileError> {
+        let wanted = recipe.memory(self.file.stamp.size) / MIB;
         let wanted = u32::try_from(wanted).unwrap_or(1);
         let permit = self.shared.encoders.clone().acquire_many_owned(wanted).await;
         permit.map_err(|error| FileError::Internal(error.to_string()))
@@ -320,6 +321,15 @@ impl FileJob {
 
     pub(super) fn uploads(&self) -> &Uploads {
         &self.shared.settings.uploads
+    }
+
+    /// Whether another pass over the file gives the same parts.
+    pub(super) fn is_repeatable(&self) -> bool {
+        !matches!(&self.form, Form::Coded(recipe) if recipe.encrypts())
+    }
+
+    pub(super) fn sealed(&self) -> &Sealed {
+        &self.shared.settings.sealed
     }
 
     pub(super) fn count_retry(&self) {
@@ -361,10 +371,10 @@ impl FileJob {
             let algorithm = self.bucket().algorithm();
             let result = match (&self.form, way.take()) {
                 (Form::Known(known), _held) => self.compare_known(known, progress).await,
-                (Form::Coded(compression), Some(Way::Encoded(memory))) => {
-                    self.put_encoded(*compression, Some(memory?), progress).await
+                (Form::Coded(recipe), Some(Way::Encoded(memory))) => {
+                    self.put_encoded(recipe, Some(memory?), progress).await
                 }
-                (Form::Coded(compression), _) => self.put_encoded(*compression, None, progress).await,
+                (Form::Coded(recipe), _) => self.put_encoded(recipe, None, progress).await,
                 (Form::Plain, Some(Way::Small(slot))) => self.put_small(slot, progress).await,
                 (Form::Plain, Some(Way::Large(permit))) => {
                     let _held = permit;

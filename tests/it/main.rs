@@ -16,6 +16,7 @@ mod codec;
 mod command_line;
 mod embedded;
 mod embedded_faults;
+mod encrypted;
 mod estimate;
 mod every_call;
 mod inspect;
