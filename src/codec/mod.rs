@@ -1,14 +1,15 @@
-//! How an object's bytes are made from a file's, and a file's from an object's: compressed, encrypted,
-//! or as they are.
+//! How an object's bytes are made from a file's, or from a folder's files, and these from an object's:
+//! packed, compressed, encrypted, or as they are.
 //!
-//! What must stay true: every form is one that standard tools read (`zstd -d`, `gzip -d`, `bzip2 -d`,
-//! `age -d`), told by the suffix of the key; memory is bounded by [`Recipe::memory`]; without encryption
+//! What must stay true: every form is one that standard tools read (`tar x`, `zstd -d`, `gzip -d`,
+//! `bzip2 -d`, `age -d`), told by the suffix of the key; memory is bounded by [`Recipe::memory`]; without encryption
 //! the same file gives the same bytes on every host, so that an interrupted upload can go on.
 
 mod age;
 mod compression;
 mod decode;
 mod encode;
+pub mod tar;
 
 use std::fmt;
 
@@ -20,13 +21,25 @@ pub use age::{Identities, IdentityError, Recipient};
 pub use compression::{Compression, ZSTD_LEVEL, ZSTD_MAX};
 pub use decode::{DecodeError, Decoding};
 pub use encode::encode;
+pub use tar::Member;
 
 /// Bytes that all encoders at work together may take. A run that compresses has so much less for parts.
 pub const MEMORY: u64 = 16 << 20;
 
-/// What is done to a file's bytes before they are stored: compressed first, encrypted then.
+/// How a folder's files become one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pack {
+    /// As an archive of tar.
+    Tar,
+}
+
+/// What is done to bytes before they are stored: a folder's files packed, then compressed, then encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Recipe {
+    /// Whether a folder's files go as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<Pack>,
     /// How they are compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
@@ -39,7 +52,7 @@ impl Recipe {
     /// Whether the bytes are stored as they are.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
-        self.compression.is_none() && self.recipients.is_empty()
+        self.pack.is_none() && self.compression.is_none() && self.recipients.is_empty()
     }
 
     /// Whether they are encrypted: then no two passes give the same bytes, and none can be compared
@@ -52,13 +65,21 @@ impl Recipe {
     /// What the key ends in.
     #[must_use]
     pub const fn suffix(&self) -> &'static str {
-        match (self.compression, self.encrypts()) {
-            (None, false) => "",
-            (None, true) => ".age",
-            (Some(Compression::Zstd(_)), true) => ".zst.age",
-            (Some(Compression::Gzip), true) => ".gz.age",
-            (Some(Compression::Bzip2), true) => ".bz2.age",
-            (Some(compression), false) => compression.suffix(),
+        match (self.pack, self.compression, self.encrypts()) {
+            (None, None, false) => "",
+            (None, None, true) => ".age",
+            (None, Some(Compression::Zstd(_)), true) => ".zst.age",
+            (None, Some(Compression::Gzip), true) => ".gz.age",
+            (None, Some(Compression::Bzip2), true) => ".bz2.age",
+            (None, Some(compression), false) => compression.suffix(),
+            (Some(Pack::Tar), None, false) => ".tar",
+            (Some(Pack::Tar), None, true) => ".tar.age",
+            (Some(Pack::Tar), Some(Compression::Zstd(_)), false) => ".tar.zst",
+            (Some(Pack::Tar), Some(Compression::Zstd(_)), true) => ".tar.zst.age",
+            (Some(Pack::Tar), Some(Compression::Gzip), false) => ".tar.gz",
+            (Some(Pack::Tar), Some(Compression::Gzip), true) => ".tar.gz.age",
+            (Some(Pack::Tar), Some(Compression::Bzip2), false) => ".tar.bz2",
+            (Some(Pack::Tar), Some(Compression::Bzip2), true) => ".tar.bz2.age",
         }
     }
 
@@ -83,12 +104,11 @@ impl Recipe {
 
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.compression, self.encrypts()) {
-            (None, false) => f.write_str("none"),
-            (None, true) => f.write_str("age"),
-            (Some(compression), false) => write!(f, "{compression}"),
-            (Some(compression), true) => write!(f, "{compression} and age"),
-        }
+        let pack = self.pack.map(|Pack::Tar| "tar".to_owned());
+        let compression = self.compression.map(|compression| compression.to_string());
+        let encryption = self.encrypts().then(|| "age".to_owned());
+        let steps: Vec<String> = [pack, compression, encryption].into_iter().flatten().collect();
+        f.write_str(&if steps.is_empty() { "none".to_owned() } else { steps.join(" and ") })
     }
 }
 
@@ -102,10 +122,29 @@ pub struct Coding {
     pub plain_size: u64,
     /// CRC64NVME of the file's bytes.
     pub plain_checksum: Checksum,
+    /// The files of a folder that was packed; the file is the archive of them then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
 }
 
 /// Key suffixes of stored forms; longer ones first.
-const SUFFIXES: [&str; 7] = [".zst.age", ".gz.age", ".bz2.age", ".age", ".zst", ".gz", ".bz2"];
+const SUFFIXES: [&str; 15] = [
+    ".tar.zst.age",
+    ".tar.gz.age",
+    ".tar.bz2.age",
+    ".tar.age",
+    ".tar.zst",
+    ".tar.gz",
+    ".tar.bz2",
+    ".tar",
+    ".zst.age",
+    ".gz.age",
+    ".bz2.age",
+    ".age",
+    ".zst",
+    ".gz",
+    ".bz2",
+];
 
 /// What a key may stand for without the suffix of a stored form, where it has one. What a dump's own name
 /// ends in is no suffix of ours: `shop.sql.gz.age` stands for `shop.sql.gz` too.

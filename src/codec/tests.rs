@@ -21,7 +21,11 @@ fn key() -> (Identities, Recipient) {
 fn recipes(recipient: &Recipient) -> Vec<Recipe> {
     let forms = FORMS.into_iter().map(Some).chain([None]);
     let all = forms.flat_map(|compression| {
-        [vec![], vec![recipient.clone()]].map(|recipients| Recipe { compression, recipients })
+        [vec![], vec![recipient.clone()]].map(|recipients| Recipe {
+            compression,
+            recipients,
+            ..Recipe::default()
+        })
     });
     all.filter(|recipe| !recipe.is_plain()).collect()
 }
@@ -52,7 +56,7 @@ fn coding(plain: &[u8], recipe: &Recipe) -> Coding {
     let mut digest = Digest::new(Algorithm::Crc64Nvme);
     digest.update(plain);
     let (plain_size, plain_checksum) = (plain.len() as u64, digest.full_object());
-    Coding { recipe: recipe.clone(), plain_size, plain_checksum }
+    Coding { recipe: recipe.clone(), plain_size, plain_checksum, members: Vec::new() }
 }
 
 fn decoded(stored: &[u8], coding: &Coding, identities: &Identities) -> Result<Vec<u8>, DecodeError> {

@@ -12,12 +12,15 @@ use super::retrieve::{self, Reading, Retrieval};
 use super::setup::{Failure, Site, identities};
 use crate::bucket::ObjectKey;
 use crate::checksum::Checksum;
+use crate::codec::Member;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
 use crate::restore::{Existing, LocateError, Located, Place, PlaceError, locate, locate_latest};
-use crate::transfer::{Downloader, FetchError, FileRanges, Ranges, Wanted, file_of_stored};
+use crate::transfer::{
+    Downloader, FetchError, FileRanges, Folder, Ranges, Wanted, file_of_stored, stored_name,
+};
 use crate::ui;
 
 /// Files under way at once within a folder; their ranges share one pool.
@@ -68,6 +71,13 @@ struct Item {
     /// Path below the folder; empty for a single file.
     rel: String,
     stamp: Option<(DateTime<Utc>, u32)>,
+}
+
+impl Item {
+    /// Whether it is a whole folder.
+    fn is_packed(&self) -> bool {
+        self.wanted.coding.as_ref().is_some_and(|coding| !coding.members.is_empty())
+    }
 }
 
 /// Everything about to be restored, as one name.
@@ -138,9 +148,10 @@ pub(super) async fn restore(
 async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
     let failure = |error: LocateError| match error {
         LocateError::Bucket(error) => Failure::from(error),
-        LocateError::OtherBucket { .. } | LocateError::Text(_) | LocateError::Several { .. } => {
-            Failure::usage(error)
-        }
+        LocateError::OtherBucket { .. }
+        | LocateError::Text(_)
+        | LocateError::Packed { .. }
+        | LocateError::Several { .. } => Failure::usage(error),
         LocateError::Nothing(_) | LocateError::NoSet(_) => Failure::from(anyhow::Error::new(error)),
     };
     match what {
@@ -209,7 +220,7 @@ fn job(located: Located) -> Result<Job, Failure> {
 
 fn announce(manifest: &Manifest) {
     tracing::info!(
-        files = manifest.files.len(),
+        files = manifest.contents().len(),
         bytes = manifest.bytes(),
         "restoring {} of {}, stored {} by {}",
         manifest.id,
@@ -253,7 +264,10 @@ async fn to_dir(
         SetKind::File => single(&downloader, &job, &mut place).await,
         SetKind::Folder => {
             place.open_folder().map_err(place_failure)?;
-            let result = folder(downloader, job.items, place).await;
+            let result = match job.items.as_slice() {
+                [item] if item.is_packed() => packed(&downloader, item, place).await,
+                _ => folder(downloader, job.items, place).await,
+            };
             return finish(result, &partial);
         }
     };
@@ -343,6 +357,44 @@ async fn folder(downloader: Downloader, items: Vec<Item>, place: Place) -> Resul
     }
     tell_reused(&ranges);
     Arc::try_unwrap(place).map_err(|_| Failure::from(anyhow::anyhow!("internal: the place is still in use")))
+}
+
+/// Name inside the partial folder of the object that it is made of.
+const ARCHIVE: &str = "archive";
+
+/// A folder out of one object.
+async fn packed(downloader: &Downloader, item: &Item, place: Place) -> Result<Place, Failure> {
+    let stored = stored_name(std::path::Path::new(ARCHIVE));
+    let stored = stored.to_string_lossy();
+    place.drop_strangers(&|rel| rel == stored).map_err(place_failure)?;
+    let ranges = ranges(&place)?;
+    let (path, file) = place.open_inside(&stored).map_err(place_failure)?;
+    let place = Arc::new(place);
+    let members = item.wanted.coding.as_ref().map_or(&[][..], |coding| &coding.members);
+    let before = Some(ranges.of(ARCHIVE));
+    downloader
+        .fetch_packed(&item.wanted, (file, &path), before, Inside(place.clone()))
+        .await
+        .map_err(fetch_failure)?;
+    tell_reused(&ranges);
+    for member in members {
+        let (path, file) = place.open_inside(member.path.as_str()).map_err(place_failure)?;
+        let stamped = Some((member.mtime, member.mode));
+        stamp(&file, &Item { stamp: stamped, ..item.clone() }, &path);
+    }
+    std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+    Arc::try_unwrap(place).map_err(|_| Failure::from(anyhow::anyhow!("internal: the place is still in use")))
+}
+
+/// The partial folder.
+struct Inside(Arc<Place>);
+
+impl Folder for Inside {
+    fn open(&mut self, member: &Member) -> std::io::Result<std::fs::File> {
+        let (_, file) = self.0.open_inside(member.path.as_str()).map_err(std::io::Error::other)?;
+        file.set_len(0)?;
+        Ok(file)
+    }
 }
 
 fn ended(done: Option<Result<Result<(), Failure>, tokio::task::JoinError>>) -> Option<Failure> {

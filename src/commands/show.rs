@@ -75,7 +75,7 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
             "{} ({} bytes) in {} files",
             report::bytes(manifest.plain_bytes()),
             manifest.plain_bytes(),
-            manifest.files.len()
+            manifest.contents().len()
         ),
     );
     if manifest.bytes() != manifest.plain_bytes() {

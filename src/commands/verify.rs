@@ -18,7 +18,7 @@ use crate::bucket::ObjectKey;
 use crate::catalog::{Entry, Loaded};
 use crate::checksum::{Algorithm, Digest};
 use crate::config::Config;
-use crate::manifest::{Manifest, StoredFile};
+use crate::manifest::{Content, Manifest, StoredFile};
 use crate::model::{ExitCode, Proof, Selector, SetId, Severity};
 use crate::transfer::{Downloader, Wanted};
 use crate::verify::{self, Fault, Kind};
@@ -286,13 +286,13 @@ async fn local(manifest: &Manifest) -> Result<Vec<Fault>, Failure> {
     }
     let manifest = manifest.clone();
     tokio::task::spawn_blocking(move || {
-        manifest.files.iter().filter_map(|file| on_disk(&manifest, file)).collect()
+        manifest.contents().iter().filter_map(|file| on_disk(&manifest, file)).collect()
     })
     .await
     .map_err(|error| Failure::from(anyhow::anyhow!("internal: a reading thread ended: {error}")))
 }
 
-fn on_disk(manifest: &Manifest, file: &StoredFile) -> Option<Fault> {
+fn on_disk(manifest: &Manifest, file: &Content<'_>) -> Option<Fault> {
     let mut path = PathBuf::from(&manifest.source);
     if !file.path.is_empty() {
         path.push(file.path.as_str());
@@ -321,14 +321,10 @@ fn on_disk(manifest: &Manifest, file: &StoredFile) -> Option<Fault> {
             Err(error) => return fault(format!("it cannot be read: {error}")),
         }
     }
-    if digest.len() == file.plain_size() && digest.full_object() == *file.plain_checksum() {
+    if digest.len() == file.size && digest.full_object() == *file.checksum {
         return None;
     }
-    fault(format!(
-        "it is not what was stored from here: {} bytes now, {} then",
-        digest.len(),
-        file.plain_size()
-    ))
+    fault(format!("it is not what was stored from here: {} bytes now, {} then", digest.len(), file.size))
 }
 
 fn text(document: &Document) -> String {

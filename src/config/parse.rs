@@ -16,7 +16,7 @@ use super::{
     Check, ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Source, Sse, State,
 };
 use super::{names, secrets, values};
-use crate::codec::{Compression, Recipe, Recipient};
+use crate::codec::{Compression, Pack, Recipe, Recipient};
 use crate::expect::{Expect, Schedule};
 use crate::model::{Category, Engine, RelPath};
 use crate::network::Networks;
@@ -164,6 +164,11 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         text => text.parse::<Compression>().map(Some),
     });
     let recipients = encrypt(section);
+    // A SQL Server backup is never a folder.
+    let pack = match engine {
+        Engine::Oracle | Engine::Mysql => section.text("pack", "\"none\" or \"tar\"", pack),
+        Engine::Mssql => None,
+    };
     Some(Source {
         dir: dir?.value,
         exclude,
@@ -173,8 +178,20 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
         priority,
         min_size,
         check,
-        recipe: Recipe { compression: compress.and_then(|at| at.value), recipients },
+        recipe: Recipe {
+            pack: pack.and_then(|at| at.value),
+            compression: compress.and_then(|at| at.value),
+            recipients,
+        },
     })
+}
+
+fn pack(text: &str) -> Result<Option<Pack>, String> {
+    match text {
+        "none" => Ok(None),
+        "tar" => Ok(Some(Pack::Tar)),
+        _ => Err(format!("`{}` is not known", secrets::short(text))),
+    }
 }
 
 fn encrypt(section: &mut Section<'_, '_, '_>) -> Vec<Recipient> {

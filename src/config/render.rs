@@ -38,6 +38,12 @@ impl Config {
             }
             out.set("check_timeout", &show_duration(source.check.timeout));
             let recipe = &source.recipe;
+            match engine {
+                Engine::Oracle | Engine::Mysql => {
+                    out.set("pack", if recipe.pack.is_some() { "tar" } else { "none" });
+                }
+                Engine::Mssql => {}
+            }
             let compress = recipe.compression.map_or_else(|| "none".to_owned(), |form| form.to_string());
             out.set("compress", &compress);
             if recipe.encrypts() {

@@ -130,8 +130,8 @@ impl FileJob {
         recipe: &Recipe,
         memory: OwnedSemaphorePermit,
     ) -> Result<Encoding, FileError> {
-        let (file, watch, cancel, recipe) = (self.file.clone(), self.watch, self.cancel(), recipe.clone());
-        blocking(move || Encoding::begin(file, recipe, watch, cancel, memory)).await
+        let (input, watch, cancel, recipe) = (self.input(), self.watch, self.cancel(), recipe.clone());
+        blocking(move || Encoding::begin(input, recipe, watch, cancel, memory)).await
     }
 
     /// Encodes the next part of at most `len` bytes.

@@ -55,7 +55,8 @@ pub(super) async fn fitting(
         }
         (None, _) => {}
     }
-    if wanted.compression.is_none() {
+    // What a folder packs together is looked into no further.
+    if wanted.compression.is_none() || wanted.pack.is_some() {
         return Ok(if wanted.is_plain() { Form::Plain } else { Form::Coded(wanted) });
     }
     let file = file.clone();

@@ -47,7 +47,7 @@ pub use ranked::{Permit, Rank, Ranked};
 pub use remote::RemoteFile;
 pub use sealed::Sealed;
 pub use tap::Watch;
-pub use unpack::{file_of_stored, stored_name};
+pub use unpack::{Folder, file_of_stored, stored_name};
 pub use upload::{Order, Settings, Uploader};
 pub use uploads::{Begun, Uploads};
 

@@ -18,6 +18,7 @@ use super::{FileError, FileProgress};
 use crate::bucket::{BucketError, ErrorKind, ObjectInfo};
 use crate::checksum::{Algorithm, Checksum, Digest};
 use crate::codec::{Coding, Decoding, Recipe};
+use crate::engines::SourceFile;
 use crate::manifest::{Confirmation, StoredFile};
 use crate::source::OpenFile;
 
@@ -73,6 +74,9 @@ impl FileJob {
         if recipe.encrypts() {
             return self.compare_sealed(progress).await;
         }
+        if self.members.is_some() {
+            return Err(refusal);
+        }
         let Some(info) = self.head().await? else { return Err(refusal) };
         tracing::info!(key = %self.key, "there is an object of other bytes: reading it back and decoding it");
         let file = self.file.clone();
@@ -96,8 +100,12 @@ impl FileJob {
             etag: info.etag.clone(),
             version: info.version.clone(),
         };
-        let coding =
-            Coding { recipe: recipe.clone(), plain_size: plain.len(), plain_checksum: plain.full_object() };
+        let coding = Coding {
+            recipe: recipe.clone(),
+            plain_size: plain.len(),
+            plain_checksum: plain.full_object(),
+            members: Vec::new(),
+        };
         let coding = Some(coding);
         Ok(Sent { same, size: info.size, crc64, parts: 1, bytes: 0, judgement: None, coding })
     }
@@ -167,6 +175,12 @@ impl FileJob {
         same: Same,
         progress: &FileProgress,
     ) -> Result<Sent, FileError> {
+        if let Some(files) = &self.members {
+            self.compare_members(files, known).await?;
+            progress.advance(self.file.stamp.size);
+            let (crc64, coding, size) = (known.checksum.clone(), known.coding.clone(), known.size);
+            return Ok(Sent { same, size, crc64, parts: known.parts, bytes: 0, judgement: None, coding });
+        }
         let size = self.file.stamp.size;
         let describe = |size: u64, sum: &Checksum| format!("{size} bytes, {sum}");
         let theirs = describe(known.plain_size(), known.plain_checksum());
@@ -186,6 +200,35 @@ impl FileJob {
         progress.advance(size);
         let (crc64, coding) = (known.checksum.clone(), known.coding.clone());
         Ok(Sent { same, size: known.size, crc64, parts: known.parts, bytes: 0, judgement, coding })
+    }
+}
+
+impl FileJob {
+    /// Compares a folder's files with what a record says was packed.
+    async fn compare_members(&self, files: &Arc<[SourceFile]>, known: &StoredFile) -> Result<(), FileError> {
+        let members = known.members();
+        let count = |count: usize| format!("{count} files");
+        if files.len() != members.len() {
+            return Err(self.other(count(files.len()), count(members.len())));
+        }
+        for (file, member) in files.iter().zip(members) {
+            let describe = |size: u64, sum: &Checksum| format!("{} with {size} bytes, {sum}", member.path);
+            let theirs = describe(member.size, &member.checksum);
+            if file.rel != member.path {
+                return Err(self.other(file.rel.to_string(), theirs));
+            }
+            let found = file.clone();
+            let open = blocking(move || Ok(Arc::new(open_as_found(&found)?))).await?;
+            let (path, size): (Arc<Path>, u64) = (file.path.as_path().into(), file.stamp.size);
+            let (sums, _) =
+                read_through(open.clone(), path, 0, size, None, Tap::new(None), Pages::Go).await?;
+            unchanged(&open, &file.stamp, &file.path)?;
+            let ours = sums.crc64().full_object();
+            if ours != member.checksum {
+                return Err(self.other(describe(size, &ours), theirs));
+            }
+        }
+        Ok(())
     }
 }
 

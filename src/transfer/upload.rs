@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::confirmed::Journey;
+use super::encoding::{Input, archive_size};
 use super::form::{Form, fitting};
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
@@ -19,13 +20,13 @@ use super::sent::Sent;
 use super::uploads::Uploads;
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
 use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite, PutOptions};
-use crate::codec::{self, Recipe};
+use crate::codec::{self, Pack, Recipe};
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
 use crate::manifest::StoredFile;
-use crate::model::{Category, SetId, SetKind};
+use crate::model::{Category, RelPath, SetId, SetKind};
 use crate::retry::Policy;
-use crate::source;
+use crate::source::{self, Stamp};
 
 /// Large files in flight at once; more would only widen the window of unfinished ones.
 const LARGE_FILES: usize = 4;
@@ -90,7 +91,10 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct FileJob {
     shared: Arc<Shared>,
+    /// The file; for a folder that is packed its path, with the archive's size.
     pub(super) file: SourceFile,
+    /// The files of a folder that is packed.
+    pub(super) members: Option<Arc<[SourceFile]>>,
     pub(super) key: ObjectKey,
     pub(super) retries: AtomicU32,
     /// Whether the key is known to be taken.
@@ -123,14 +127,22 @@ impl Uploader {
             Ok(taken) => taken,
             Err(first) => return Err(ShipError { first, failed: 1, retries: 0 }),
         };
-        for file in &order.set.files {
+        let whole = match self.packed(&order, &taken) {
+            Ok(packed) => packed,
+            Err(first) => return Err(ShipError { first, failed: 1, retries: 0 }),
+        };
+        let inputs: Vec<Input> = match whole {
+            Some(packed) => vec![packed],
+            None => order.set.files.iter().map(|file| Input { file: file.clone(), members: None }).collect(),
+        };
+        for input in &inputs {
             while let Some(finished) = tasks.try_join_next() {
                 outcome.take(finished);
             }
             if !outcome.errors.is_empty() {
                 break;
             }
-            match self.begin(&order, file, &taken, &mut tasks).await {
+            match self.begin(&order, input, &taken, &mut tasks).await {
                 Ok(()) => {}
                 Err(error) => outcome.errors.push(error),
             }
@@ -164,9 +176,10 @@ impl Uploader {
         if !asked || settings.overwrite == Overwrite::Replace {
             return Ok(HashSet::new());
         }
+        // An archive's key begins with the folder's name.
         let slash = match order.set.kind {
-            SetKind::File => "",
-            SetKind::Folder => "/",
+            SetKind::Folder if order.recipe.pack.is_none() => "/",
+            SetKind::Folder | SetKind::File => "",
         };
         let prefix = format!("{}{}{slash}", bucket.layout().prefix(), order.id.key());
         let what = format!("look for objects of {}", order.id);
@@ -182,25 +195,53 @@ impl Uploader {
         }
     }
 
+    /// The folder as one input, where it is to be packed: as it was the first time, else as the
+    /// configuration says. What lies there file by file is gone on with so.
+    fn packed(&self, order: &Order, taken: &HashSet<String>) -> Result<Option<Input>, FileError> {
+        let set = &order.set;
+        let folder = format!("{}{}/", self.shared.bucket.layout().prefix(), order.id.key());
+        let packs = match (set.kind, order.stored.first()) {
+            (SetKind::File, _) => false,
+            (SetKind::Folder, Some(stored)) => !stored.members().is_empty(),
+            (SetKind::Folder, None) => {
+                order.recipe.pack.is_some() && !taken.iter().any(|key| key.starts_with(&folder))
+            }
+        };
+        if !packs {
+            return Ok(None);
+        }
+        let size = archive_size(&set.path, &set.files)
+            .map_err(|source| FileError::Read { path: set.path.clone(), source })?;
+        let newest = set.files.iter().map(|file| file.stamp.mtime).max();
+        let mtime = newest.unwrap_or(std::time::UNIX_EPOCH);
+        // Of the stamp only size and time are used: each file is held against its own.
+        let stamp = Stamp { size, mtime, ctime_ns: 0, dev: 0, ino: 0, mode: 0o640 };
+        let file = SourceFile { rel: RelPath::empty(), path: set.path.clone(), stamp };
+        Ok(Some(Input { file, members: Some(set.files.clone().into()) }))
+    }
+
     async fn begin(
         &self,
         order: &Order,
-        file: &SourceFile,
+        input: &Input,
         taken: &HashSet<String>,
         tasks: &mut JoinSet<Ended>,
     ) -> Result<(), FileError> {
-        let shared = &self.shared;
+        let (shared, Input { file, members }) = (&self.shared, input);
         let cancel = shared.settings.cancel.clone();
         let plain_key = shared.bucket.layout().data(&order.id, &file.rel)?;
         let stored = order.stored.iter().find(|stored| stored.path == file.rel);
         // Without a manifest, and as it is: the old script stored it, or a run that did not encode.
         let there = taken.contains(plain_key.as_str());
         let recipe = if there { Recipe::default() } else { order.recipe.clone() };
+        let pack = members.as_ref().map(|_| Pack::Tar);
+        let recipe = Recipe { pack, ..recipe };
         let form = fitting(file, recipe, stored, shared.settings.overwrite).await?;
         let key = ObjectKey::new(format!("{plain_key}{}", form.suffix()))?;
         let job = Arc::new(FileJob {
             shared: shared.clone(),
             file: file.clone(),
+            members: members.clone(),
             taken: taken.contains(key.as_str()),
             key,
             retries: AtomicU32::new(0),
@@ -289,6 +330,10 @@ impl FileJob {
         let wanted = u32::try_from(wanted).unwrap_or(1);
         let permit = self.shared.encoders.clone().acquire_many_owned(wanted).await;
         permit.map_err(|error| FileError::Internal(error.to_string()))
+    }
+
+    pub(super) fn input(&self) -> Input {
+        Input { file: self.file.clone(), members: self.members.clone() }
     }
 
     pub(super) fn state(&self) -> &std::path::Path {
