@@ -26,6 +26,7 @@ mod looking;
 mod neighbour;
 mod no_room;
 mod other_stores;
+mod packed;
 mod patience;
 mod policy;
 mod proof;
