@@ -5,71 +5,24 @@
 //! out counts only after [`Encoding::finish`], which says that all of it went in.
 
 use std::io::{self, Cursor, Read};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::FileError;
+use super::input::Input;
 use super::reader::{Sums, open_as_found, unchanged};
 use super::spool::{Room, Spool};
 use super::tap::{Tap, Watch};
 use crate::checksum::{Algorithm, Digest};
-use crate::codec::{self, Coding, Member, Recipe, tar};
+use crate::codec::{self, Coding, Member, Recipe};
 use crate::engines::SourceFile;
 use crate::formats::Judgement;
 use crate::source::{Changed, OpenFile};
 
 /// Bytes handled at once where the encoded bytes are only summed.
 const CHUNK: usize = 1 << 20;
-
-/// What is encoded: a file, or a folder's files packed into one.
-#[derive(Debug, Clone)]
-pub(super) struct Input {
-    /// The file; for a folder its path, with the archive's size.
-    pub(super) file: SourceFile,
-    /// The folder's files.
-    pub(super) members: Option<Arc<[SourceFile]>>,
-}
-
-impl Input {
-    /// Bytes that are encoded.
-    fn size(&self) -> u64 {
-        self.file.stamp.size
-    }
-
-    /// The files that they come from.
-    fn files(&self) -> &[SourceFile] {
-        self.members.as_deref().unwrap_or(std::slice::from_ref(&self.file))
-    }
-
-    /// What goes before the file of this index, or behind the last one; a single file stands alone.
-    fn before(&self, index: usize) -> io::Result<Vec<u8>> {
-        let Some(members) = &self.members else { return Ok(Vec::new()) };
-        let last = index.checked_sub(1).and_then(|last| members.get(last));
-        let mut bytes = last.map_or_else(Vec::new, |last| tar::padding(last.stamp.size));
-        match members.get(index) {
-            Some(file) => bytes.extend(tar::header(&folder_name(&self.file.path), &entry(file))?),
-            None => bytes.extend(tar::END),
-        }
-        Ok(bytes)
-    }
-}
-
-/// Bytes of the archive of a folder's files.
-pub(super) fn archive_size(folder: &Path, members: &[SourceFile]) -> io::Result<u64> {
-    tar::size(&folder_name(folder), members.iter().map(entry))
-}
-
-fn folder_name(folder: &Path) -> String {
-    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn entry(file: &SourceFile) -> tar::Entry<'_> {
-    let SourceFile { rel, stamp, .. } = file;
-    tar::Entry { path: rel.as_str(), size: stamp.size, mtime: stamp.mtime, mode: stamp.mode }
-}
 
 /// A file that is being read, or will be.
 struct Reading {

@@ -15,6 +15,7 @@ mod encoding;
 mod error;
 mod existing;
 mod form;
+mod input;
 mod leftover;
 mod multipart;
 mod parts;

@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::confirmed::Journey;
-use super::encoding::{Input, archive_size};
+
 use super::form::{Form, fitting};
+use super::input::Input;
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
 use super::ranked::{Permit, Rank, Ranked};
@@ -24,9 +25,9 @@ use crate::codec::{self, Pack, Recipe};
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
 use crate::manifest::StoredFile;
-use crate::model::{Category, RelPath, SetId, SetKind};
+use crate::model::{Category, SetId, SetKind};
 use crate::retry::Policy;
-use crate::source::{self, Stamp};
+use crate::source;
 
 /// Large files in flight at once; more would only widen the window of unfinished ones.
 const LARGE_FILES: usize = 4;
@@ -193,31 +194,6 @@ impl Uploader {
             Err(error) if error.kind == ErrorKind::Denied => Ok(HashSet::new()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The folder as one input, where it is to be packed: as it was the first time, else as the
-    /// configuration says. What lies there file by file is gone on with so.
-    fn packed(&self, order: &Order, taken: &HashSet<String>) -> Result<Option<Input>, FileError> {
-        let set = &order.set;
-        let folder = format!("{}{}/", self.shared.bucket.layout().prefix(), order.id.key());
-        let packs = match (set.kind, order.stored.first()) {
-            (SetKind::File, _) => false,
-            (SetKind::Folder, Some(stored)) => !stored.members().is_empty(),
-            (SetKind::Folder, None) => {
-                order.recipe.pack.is_some() && !taken.iter().any(|key| key.starts_with(&folder))
-            }
-        };
-        if !packs {
-            return Ok(None);
-        }
-        let size = archive_size(&set.path, &set.files)
-            .map_err(|source| FileError::Read { path: set.path.clone(), source })?;
-        let newest = set.files.iter().map(|file| file.stamp.mtime).max();
-        let mtime = newest.unwrap_or(std::time::UNIX_EPOCH);
-        // Of the stamp only size and time are used: each file is held against its own.
-        let stamp = Stamp { size, mtime, ctime_ns: 0, dev: 0, ino: 0, mode: 0o640 };
-        let file = SourceFile { rel: RelPath::empty(), path: set.path.clone(), stamp };
-        Ok(Some(Input { file, members: Some(set.files.clone().into()) }))
     }
 
     async fn begin(
