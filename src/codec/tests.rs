@@ -195,11 +195,19 @@ fn words_of_the_configuration_are_read_and_written_alike() {
     for text in ["zstd:0", "zstd:20", "zstd:", "gzip:6", "lz4", ""] {
         assert!(text.parse::<Compression>().is_err(), "{text}");
     }
-    for form in recipes(&key().1) {
+    let mut suffixes = std::collections::BTreeSet::new();
+    let all = recipes(&key().1).into_iter().chain([Recipe::default()]);
+    for form in all.flat_map(|form| [None, Some(Pack::Tar)].map(|pack| Recipe { pack, ..form.clone() })) {
         assert!(form.memory(1 << 40) <= MEMORY);
+        if form.is_plain() {
+            continue;
+        }
+        // Levels of zstd share theirs.
+        suffixes.insert(form.suffix());
         let key = format!("shop.sql{}", form.suffix());
         assert!(without_suffix(&key).any(|bare| bare == "shop.sql"), "{key}");
     }
+    assert_eq!(suffixes, SUFFIXES.into());
     let own: Vec<&str> = without_suffix("shop.sql.gz.age").collect();
     assert_eq!(own, ["shop.sql", "shop.sql.gz"]);
 }
