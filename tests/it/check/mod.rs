@@ -1,5 +1,6 @@
 //! `dbbackup check`, and connections that may only be private.
 
+mod certificates;
 mod rights;
 mod told;
 
@@ -154,7 +155,8 @@ fn a_bucket_that_does_not_answer_fails_and_nothing_is_guessed() {
     world.configure(|text| text.replace(&format!(":{server}"), &format!(":{port}")));
     let lines = lines(&world, 1);
     assert_eq!(with(&lines, "fail"), ["connection", "answer"]);
-    assert!(line(&lines, "answer")["advice"].as_str().unwrap().contains("tunnel"));
+    assert!(line(&lines, "connection")["advice"].as_str().unwrap().contains("tunnel"));
+    assert_eq!(line(&lines, "answer")["advice"], "see the line `connection`");
     is(&lines, "the rest", "unknown");
 }
 
