@@ -1,8 +1,6 @@
 //! Certificates on the way to a real server: each fault is told by its name, and no byte goes past it.
 
-use serde_json::Value;
-
-use super::{closed_to_others, good, is, line, lines, with};
+use super::{advice, closed_to_others, good, is, lines, seen, with};
 use crate::support::tls::{Certificate, GOOD, Tls};
 use crate::support::world::World;
 
@@ -20,18 +18,12 @@ fn behind(certificate: Certificate, is_trusted: bool) -> (World, Tls) {
     (world, tls)
 }
 
-/// That line's text under `field`.
-#[track_caller]
-fn text<'l>(lines: &'l [Value], what: &str, field: &str) -> &'l str {
-    line(lines, what)[field].as_str().unwrap()
-}
-
 #[test]
 fn a_good_certificate_is_ok_with_its_days() {
     let (world, _tls) = behind(GOOD, true);
     let lines = lines(&world, 0);
     is(&lines, "TLS", "ok");
-    assert_eq!(text(&lines, "TLS", "seen"), "TLS 1.3, 1 certificate, which ends in 90 days");
+    assert_eq!(seen(&lines, "TLS"), "TLS 1.3, 1 certificate, which ends in 90 days");
     world.backup().exits(0);
 }
 
@@ -40,8 +32,8 @@ fn a_certificate_that_ends_soon_is_told_before_it_does() {
     let (world, _tls) = behind(Certificate { ends: 10, ..GOOD }, true);
     let lines = lines(&world, 0);
     is(&lines, "TLS", "warn");
-    assert!(text(&lines, "TLS", "seen").ends_with("ends in 10 days"), "{lines:#?}");
-    assert!(text(&lines, "TLS", "advice").contains("renew"), "{lines:#?}");
+    assert!(seen(&lines, "TLS").ends_with("ends in 10 days"), "{lines:#?}");
+    assert!(advice(&lines, "TLS").contains("renew"), "{lines:#?}");
     world.backup().exits(0);
 }
 
@@ -53,13 +45,13 @@ fn a_chain_that_cannot_be_read_is_not_called_good() {
 
 /// The check names what is wrong and what to do, and nothing of a backup is sent.
 #[track_caller]
-fn stops_here(certificate: Certificate, is_trusted: bool, seen: &str, advice: &str) {
+fn stops_here(certificate: Certificate, is_trusted: bool, what: &str, to_do: &str) {
     let (world, _tls) = behind(certificate, is_trusted);
     let lines = lines(&world, 1);
     assert_eq!(with(&lines, "fail"), ["TLS", "answer"], "{lines:#?}");
-    assert!(text(&lines, "TLS", "seen").contains(seen), "{lines:#?}");
-    assert!(text(&lines, "TLS", "advice").contains(advice), "{lines:#?}");
-    assert!(text(&lines, "answer", "advice").contains("`TLS`"), "{lines:#?}");
+    assert!(seen(&lines, "TLS").contains(what), "{lines:#?}");
+    assert!(advice(&lines, "TLS").contains(to_do), "{lines:#?}");
+    assert!(advice(&lines, "answer").contains("`TLS`"), "{lines:#?}");
     assert_eq!(with(&lines, "unknown"), ["the rest", "the rest"]);
     world.backup().exits(5).says("certificate");
     assert!(world.server.requests().is_empty());
@@ -95,11 +87,11 @@ fn a_certificate_of_an_unknown_authority_fails_and_names_ca_bundle() {
 
 #[test]
 fn an_endpoint_that_speaks_no_tls_fails() {
-    let (world, _tls) = behind(GOOD, true);
-    let (secret, plain) = (format!(":{}", _tls.port), format!(":{}", world.server.addr().port()));
+    let (world, tls) = behind(GOOD, true);
+    let (secret, plain) = (format!(":{}", tls.port), format!(":{}", world.server.addr().port()));
     let text = std::fs::read_to_string(world.path("config.toml")).unwrap();
     std::fs::write(world.path("config.toml"), text.replace(&secret, &plain)).unwrap();
     let lines = lines(&world, 1);
     assert_eq!(with(&lines, "fail"), ["TLS", "answer"], "{lines:#?}");
-    assert!(line(&lines, "TLS")["advice"].as_str().unwrap().contains("http://"), "{lines:#?}");
+    assert!(advice(&lines, "TLS").contains("http://"), "{lines:#?}");
 }
