@@ -82,7 +82,7 @@ chmod 644 "$bare"
 exits 1 'the check of it' "$BIN" check --config "$bare"
 says 'names the bucket' '^ bucket +versioning +FAIL +off$'
 says 'says what to do' '^  FAIL +bucket, versioning: switch it on: '
-says 'names the file' '^ local +configuration file +FAIL .*bare\.toml.*mode 644'
+says 'names the file' '^ local +configuration file +FAIL .*bare\.toml.*mode 644, readable by everybody$'
 says 'and how to mend it' '^  FAIL +local, configuration file: .*chmod 640 .*bare\.toml'
 says 'deleting is grave there' '^ identity +cannot delete +FAIL '
 says 'the probe object is gone' '^ identity +probe object +ok .*was written and removed$'

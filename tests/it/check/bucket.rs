@@ -32,7 +32,7 @@ fn settings_as_the_template_makes_them_are_ok() {
         ("ownership", "BucketOwnerEnforced"),
         ("policy", "there is one, and it is not public"),
         ("incomplete uploads", "aborted after 7 days"),
-        ("expiry", "nothing expires by prefix"),
+        ("expiry", "no lifecycle rule removes backups"),
         ("object lock", "on"),
         ("default retention", "GOVERNANCE, 30 days"),
     ] {

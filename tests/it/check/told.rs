@@ -100,6 +100,12 @@ fn files_of_this_machine_are_judged() {
     for what in ["configuration file", "credentials file", "source oracle", "log directory"] {
         is(&lines, what, "fail");
     }
+    assert!(
+        line(&lines, "configuration file")["seen"]
+            .as_str()
+            .unwrap()
+            .ends_with("mode 666, writable by others")
+    );
     is(&lines, "source mysql", "ok");
     is(&lines, "environment", "warn");
 }
