@@ -148,6 +148,12 @@ fn a_check_beside_a_run_sees_the_lock_and_leaves_it() {
     assert!(line(&seen, "lock")["seen"].as_str().unwrap().contains("target mysql"));
     drop(lock);
     is(&lines(&world, 0), "lock", "ok");
+    // Of a holder that has not said yet who it is.
+    let file = fs::File::create(world.path("state/lock")).unwrap();
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let seen = lines(&world, 0);
+    is(&seen, "lock", "warn");
+    assert_eq!(line(&seen, "lock")["seen"], "held");
 }
 
 #[test]
