@@ -206,8 +206,8 @@ fn object_lock(answer: &Answer<Option<ObjectLock>>) -> Line {
             AREA,
             what,
             "off",
-            "with it not even an administrator can delete a backup before its time: make the bucket with \
-             ObjectLock=true of deploy/aws/bucket.yaml",
+            "with it no backup is deleted before its time: make the bucket with ObjectLockMode=GOVERNANCE or COMPLIANCE \
+             of deploy/aws/bucket.yaml",
         ),
     }
 }

@@ -265,7 +265,7 @@ pub fn answer(took: Option<Duration>, error: Option<&BucketError>, bucket: &str,
             AREA,
             what,
             seen,
-            "the way is slow: raise [backup] concurrency, and look at the tunnel's load",
+            "the way is slow: look at the tunnel's load; many small files gain by more [backup] concurrency",
         )
     } else {
         Line::ok(AREA, what, seen)

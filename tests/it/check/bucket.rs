@@ -1,5 +1,7 @@
 //! The bucket's settings, each forced to each of its results.
 
+use std::fs;
+
 use dbbackup::embedded::{Fault, Op, Rule};
 use serde_json::Value;
 
@@ -54,11 +56,14 @@ fn settings_that_were_never_made_are_told_with_what_to_do() {
         ("ownership", "warn", "BucketOwnerEnforced"),
         ("policy", "warn", "deploy/aws/bucket.yaml"),
         ("incomplete uploads", "warn", "AbortIncompleteMultipartUpload"),
-        ("object lock", "warn", "ObjectLock=true"),
+        ("object lock", "warn", "ObjectLockMode=GOVERNANCE or COMPLIANCE"),
     ] {
         is(&lines, what, outcome);
         assert!(advice(&lines, what).contains(to_do), "{}", line(&lines, what));
     }
+    let template =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/aws/bucket.yaml")).unwrap();
+    assert!(template.contains("  ObjectLockMode:\n") && template.contains("GOVERNANCE"), "no such parameter");
     is(&lines, "expiry", "ok");
     // Nothing is locked, so there is no retention to speak of.
     assert!(lines.iter().all(|line| line["what"] != "default retention"), "{lines:#?}");
