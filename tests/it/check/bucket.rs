@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{GOOD, advice, bare, closed_to_others, good, is, line, lines, say, seen};
 use crate::support::world::World;
+use crate::support::{BUCKET, Fixture, code};
 
 /// The lines of a bucket that says what [`GOOD`] says, but for these settings.
 fn but_for(settings: &[(Op, &str)]) -> World {
@@ -184,4 +185,37 @@ fn a_wrong_checksum_that_is_refused_for_another_reason_proves_nothing() {
     is(&lines, "checksum", "unknown");
     assert!(seen(&lines, "checksum").contains("for another reason: InternalError"), "{lines:#?}");
     is(&lines, "conditional writes", "ok");
+}
+
+#[tokio::test]
+async fn the_embedded_server_tells_of_settings_that_were_never_made_as_s3_does() {
+    let s3 = Fixture::new().await;
+    let client = &s3.client;
+    for (bucket, codes) in [
+        (
+            BUCKET,
+            [
+                "ServerSideEncryptionConfigurationNotFoundError",
+                "NoSuchPublicAccessBlockConfiguration",
+                "OwnershipControlsNotFoundError",
+                "NoSuchBucketPolicy",
+                "NoSuchLifecycleConfiguration",
+                "ObjectLockConfigurationNotFoundError",
+            ],
+        ),
+        ("elsewhere", ["NoSuchBucket"; 6]),
+    ] {
+        let found = [
+            code(client.get_bucket_encryption().bucket(bucket).send().await),
+            code(client.get_public_access_block().bucket(bucket).send().await),
+            code(client.get_bucket_ownership_controls().bucket(bucket).send().await),
+            code(client.get_bucket_policy_status().bucket(bucket).send().await),
+            code(client.get_bucket_lifecycle_configuration().bucket(bucket).send().await),
+            code(client.get_object_lock_configuration().bucket(bucket).send().await),
+        ];
+        assert_eq!(found, codes);
+    }
+    let stranger = crate::support::client(&s3.server, "test", "wrong");
+    let refused = stranger.get_bucket_encryption().bucket(BUCKET).send().await;
+    assert_eq!(code(refused), "SignatureDoesNotMatch");
 }
