@@ -249,7 +249,7 @@ impl Checker {
             Err(crate::transfer::FetchError::Damaged { how, .. }) => {
                 Ok(Some(Fault::error(Kind::Damaged, &file.key, how, verify::LOST)))
             }
-            Err(error) => Err(super::restore::fetch_failure(error)),
+            Err(error) => Err(super::placing::fetch_failure(error)),
         }
     }
 
