@@ -5,6 +5,7 @@
 //! ever held.
 
 mod backup;
+mod engine;
 mod error;
 mod locate;
 mod names;
