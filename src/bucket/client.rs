@@ -33,10 +33,8 @@ impl Bucket {
     /// Where the certificate bundle cannot be read or used, or the endpoint is written as an address
     /// that may not be connected to.
     pub async fn connect(settings: &config::S3, network: &config::Network) -> anyhow::Result<Self> {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(settings.connect_timeout)
-            .operation_attempt_timeout(settings.attempt_timeout)
-            .build();
+        let connecting = TimeoutConfig::builder().connect_timeout(settings.connect_timeout);
+        let timeouts = connecting.clone().operation_attempt_timeout(settings.attempt_timeout).build();
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .tls_context(tls_context(settings)?);
@@ -76,8 +74,10 @@ impl Bucket {
             // Stores other than AWS mostly do not care; AWS answers with the right region's name.
             builder = builder.region(aws_sdk_s3::config::Region::new("us-east-1"));
         }
+        let own_end = connecting.disable_operation_attempt_timeout().build();
         let bucket = Self {
-            client: aws_sdk_s3::Client::from_conf(builder.build()),
+            client: aws_sdk_s3::Client::from_conf(builder.clone().build()),
+            bodies: aws_sdk_s3::Client::from_conf(builder.timeout_config(own_end).build()),
             settings: settings.clone(),
             credentials,
             layout: Layout::new(&settings.prefix),

@@ -50,6 +50,9 @@ pub enum Overwrite {
 #[derive(Debug)]
 pub struct Bucket {
     client: aws_sdk_s3::Client,
+    /// For calls that [`attempt::Attempt`] ends: the SDK's own end would not know their size. Made once, as
+    /// overriding it in each call costs each call.
+    bodies: aws_sdk_s3::Client,
     settings: config::S3,
     /// None where the environment gives none at all.
     credentials: Option<credentials::Renewable>,

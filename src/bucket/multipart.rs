@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use super::attempt::Attempt;
 use super::body::PartBody;
 use super::error::classify;
-use super::object::{if_none_match, length, own_deadline, sse_fields, system_time, unquoted};
+use super::object::{if_none_match, length, sse_fields, system_time, unquoted};
 use super::{Bucket, BucketError, ErrorKind, ObjectKey, Overwrite, PutOptions, Receipt, checksum_from};
 use crate::checksum::{Algorithm, Checksum, Scope};
 
@@ -111,7 +111,7 @@ impl Bucket {
     ) -> Result<PartReceipt, BucketError> {
         let len = body.len();
         let mut request = self
-            .client
+            .bodies
             .upload_part()
             .bucket(self.name())
             .key(upload.key.as_str())
@@ -131,8 +131,7 @@ impl Bucket {
         let call = request
             .body(body.into_stream(attempt.clone(), self.pace.clone()))
             .customize()
-            .disable_payload_signing()
-            .config_override(own_deadline());
+            .disable_payload_signing();
         let sent = Box::pin(async { call.send().await.map_err(|error| classify(verb, &object, &error)) });
         let reply = attempt.run(verb, &object, len, sent).await?;
         let failed = |kind, detail: String| BucketError { verb, object: object.clone(), kind, detail };

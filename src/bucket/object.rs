@@ -103,7 +103,7 @@ impl Bucket {
         options: PutOptions,
     ) -> Result<Receipt, BucketError> {
         let mut request = self
-            .client
+            .bodies
             .put_object()
             .bucket(self.name())
             .key(key.as_str())
@@ -129,8 +129,7 @@ impl Bucket {
         let call = request
             .body(PartBody::Bytes(body).into_stream(attempt.clone(), self.pace.clone()))
             .customize()
-            .disable_payload_signing()
-            .config_override(own_deadline());
+            .disable_payload_signing();
         let sent = Box::pin(async { call.send().await.map_err(|error| classify(verb, key, &error)) });
         let reply = attempt.run(verb, key.as_str(), len, sent).await?;
         Ok(Receipt {
@@ -324,13 +323,6 @@ pub(super) fn sse_fields(sse: &Sse) -> (ServerSideEncryption, Option<String>) {
         Sse::Aes256 => (ServerSideEncryption::Aes256, None),
         Sse::Kms(key) => (ServerSideEncryption::AwsKms, key.clone()),
     }
-}
-
-/// For calls that [`Attempt`] ends: the SDK's own end would not know their size.
-pub(super) fn own_deadline() -> aws_sdk_s3::config::Builder {
-    aws_sdk_s3::config::Builder::new().timeout_config(
-        aws_sdk_s3::config::timeout::TimeoutConfig::builder().disable_operation_attempt_timeout().build(),
-    )
 }
 
 /// Entity tags are compared without the quotes that some stores leave out.

@@ -146,6 +146,12 @@ impl Catalog {
         }
     }
 
+    /// Whether this host has a copy of the set's manifest: then it is stored, most likely.
+    #[must_use]
+    pub fn has_copy(&self, id: &SetId) -> bool {
+        self.bucket.layout().manifest(id).is_ok_and(|key| matches!(self.copy(&key, id), Known::Stored(_)))
+    }
+
     /// What this host's copy says, for identities that may not read.
     fn copy(&self, key: &ObjectKey, id: &SetId) -> Known {
         self.local

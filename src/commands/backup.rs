@@ -160,9 +160,11 @@ impl<'c> Run<'c> {
 
     /// Everything before the first byte is sent.
     async fn prepare(&self, site: &Site, found: Found) -> Result<(Vec<Step>, Vec<Finding>), Failure> {
-        site.reach().await?;
+        // At once: over a long line each answer takes its time, and a bucket that is not reached ends both.
+        let planned = Box::pin(async { Ok(self.plan(site, found).await) });
+        let ((), planned) = tokio::try_join!(site.reach(), planned)?;
         self.allow_replace(site).await?;
-        Ok(self.plan(site, found).await)
+        Ok(planned)
     }
 
     async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
@@ -228,7 +230,8 @@ impl<'c> Run<'c> {
     async fn plan(&self, site: &Site, found: Found) -> (Vec<Step>, Vec<Finding>) {
         let rules = &self.config.backup.categories;
         let ids: Vec<_> = found.sets.iter().map(|set| plan::identify(set, rules)).collect();
-        let known = site.catalog.lookup_all(&ids).await;
+        let inspector = Inspector::new(self.config, site);
+        let (known, histories) = tokio::join!(site.catalog.lookup_all(&ids), inspector.histories(&ids));
         let layout = site.bucket.layout();
         let steps: Vec<Step> = found
             .sets
@@ -241,7 +244,7 @@ impl<'c> Run<'c> {
             })
             .collect();
         let steps = self.without_what_was_caught_up(steps);
-        (Inspector::new(self.config, site).inspect_all(steps).await, found.findings)
+        (inspector.inspect_all(steps, histories).await, found.findings)
     }
 
     /// Stored sets of the days that are only looked at for what is missing would fill the report.

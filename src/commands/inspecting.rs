@@ -15,7 +15,7 @@ use crate::config::{Config, OnCutShort, Source};
 use crate::engines::{self, BackupSet};
 use crate::formats::{Facts, Judgement};
 use crate::inspect::{self, Measure};
-use crate::model::{DateRange, Engine, RelPath, Verdict};
+use crate::model::{DateRange, Engine, RelPath, SetId, Verdict};
 use crate::plan::{self, Action, RefuseReason, Step};
 use crate::transfer::ConfirmedSet;
 
@@ -23,6 +23,9 @@ use crate::transfer::ConfirmedSet;
 const AT_ONCE: usize = 8;
 /// Longest and shortest pause between two looks at a set that is being written.
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What is stored of each app, as far as it was asked for.
+pub(super) type Histories = BTreeMap<(Engine, RelPath), Arc<History>>;
 
 /// Inspects the sets of one run.
 #[derive(Debug, Clone)]
@@ -61,9 +64,21 @@ impl Inspector {
         self.on_cut_short == OnCutShort::Refuse
     }
 
+    /// What is stored of the app of the first set of which this host has no record: asked while the catalog
+    /// is, as over a long line each answer takes its time. The others' apps are asked for when it is known
+    /// that anything of them is sent.
+    pub(super) async fn histories(&self, ids: &[SetId]) -> Histories {
+        let mut histories = Histories::new();
+        if let Some(id) = ids.iter().find(|id| !self.site.catalog.has_copy(id))
+            && let Some(history) = self.history(id).await
+        {
+            histories.insert((id.engine, id.app.clone()), Arc::new(history));
+        }
+        histories
+    }
+
     /// Every step that would send, with what inspection makes of it; the order stays.
-    pub(super) async fn inspect_all(&self, steps: Vec<Step>) -> Vec<Step> {
-        let mut histories: BTreeMap<(Engine, RelPath), Arc<History>> = BTreeMap::new();
+    pub(super) async fn inspect_all(&self, steps: Vec<Step>, mut histories: Histories) -> Vec<Step> {
         // One failure is enough: asking again for every app would only hold the run up.
         let mut answers = true;
         let places = Arc::new(Semaphore::new(AT_ONCE));
@@ -73,7 +88,7 @@ impl Inspector {
             let history = match histories.get(&app) {
                 Some(history) => history.clone(),
                 None if answers && matches!(step.action, Action::Ship(_)) => {
-                    let found = self.history(&step).await;
+                    let found = self.history(&step.id).await;
                     answers = found.is_some();
                     let history = Arc::new(found.unwrap_or_default());
                     histories.insert(app, history.clone());
@@ -93,11 +108,11 @@ impl Inspector {
     }
 
     /// What is stored of the set's app. Who may not look goes without: only a warning is lost.
-    async fn history(&self, step: &Step) -> Option<History> {
-        let history = self.site.catalog.history(step.id.engine, &step.id.app).await;
+    async fn history(&self, id: &SetId) -> Option<History> {
+        let history = self.site.catalog.history(id.engine, &id.app).await;
         history
             .inspect_err(|error| {
-                tracing::debug!("{}: sizes are not compared with the last ones: {error}", step.id);
+                tracing::debug!("{id}: sizes are not compared with the last ones: {error}");
             })
             .ok()
     }
@@ -129,7 +144,7 @@ impl Inspector {
 
     async fn measure(&self, step: &Step, history: &History) -> Measure {
         let shape = inspect::shape(step.id.name.as_str());
-        let alike = |id: &crate::model::SetId| *id != step.id && inspect::shape(id.name.as_str()) == shape;
+        let alike = |id: &SetId| *id != step.id && inspect::shape(id.name.as_str()) == shape;
         let recent = self.site.catalog.recent(history, alike, inspect::HISTORY).await;
         Measure {
             min_size: self.source(step.id.engine).map_or(0, |source| source.min_size),
@@ -177,7 +192,7 @@ impl Inspector {
         let id = plan::identify(&set, rules);
         let known = self.site.catalog.lookup(&id).await.map_err(|error| error.to_string());
         let step = plan::decide(set, id, known, self.site.bucket.layout(), overwrite);
-        let history = self.history(&step).await.unwrap_or_default();
+        let history = self.history(&step.id).await.unwrap_or_default();
         self.inspect(step, &history).await
     }
 

@@ -160,6 +160,14 @@ impl OpenFile {
         compare(before, &now)
     }
 
+    /// Whether what was opened is the file that `before` speaks of, as it was.
+    ///
+    /// # Errors
+    /// What changed.
+    pub fn is_as_found(&self, before: &Stamp) -> Result<(), Changed> {
+        compare(before, &self.stamp)
+    }
+
     /// To be called before `range` (bytes) is read: notes what of it is in the page cache already.
     pub fn note_cached(&self, range: &Range<u64>) {
         self.missing.note(&self.file, range, self.stamp.size);

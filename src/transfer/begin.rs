@@ -5,19 +5,35 @@ use std::sync::Arc;
 
 use super::FileError;
 use super::upload::FileJob;
-use crate::bucket::{ErrorKind, MultipartUpload, StoredPart};
+use crate::bucket::{ErrorKind, MultipartUpload, OpenUpload, StoredPart};
 use crate::checksum::Algorithm;
 
 /// Parts that an earlier run left, by number.
 pub(super) type Parts = HashMap<i32, StoredPart>;
+
+/// What an earlier run left of an upload.
+pub(super) type Left = (MultipartUpload, Parts);
 
 /// How an upload begins.
 #[derive(Debug)]
 pub(super) enum Begin {
     /// With the parts that an earlier run left, if it left any.
     WhereItStopped,
+    /// With those of this upload.
+    With(Left),
+    /// From the first byte, with an upload that was begun just now.
+    Begun(MultipartUpload),
     /// From the first byte; the one that could not be gone on with is aborted then.
     Anew { instead_of: MultipartUpload },
+}
+
+/// What is found when a file is begun.
+#[derive(Debug)]
+pub(super) enum First {
+    /// An object of its size has its key.
+    Taken,
+    /// Nothing has it.
+    Begin(Begin),
 }
 
 /// An upload that is begun.
@@ -28,6 +44,12 @@ pub(super) struct Unfinished {
     pub(super) parts: Parts,
     /// Whether an earlier run began it.
     resumed: bool,
+}
+
+impl Unfinished {
+    fn new(upload: MultipartUpload) -> Self {
+        Self { upload: Arc::new(upload), parts: Parts::new(), resumed: false }
+    }
 }
 
 /// Why an upload was not completed.
@@ -48,21 +70,64 @@ impl FileJob {
     /// An upload to go on with, with its parts, or a new one.
     pub(super) async fn upload_for(&self, begin: Begin) -> Result<Unfinished, FileError> {
         let algorithm = self.bucket().algorithm();
-        let mut begin = begin;
-        if let Begin::WhereItStopped = &begin
-            && let Some((upload, parts)) = self.unfinished(algorithm).await
-        {
-            if self.is_repeatable() {
-                return Ok(Unfinished { upload: Arc::new(upload), parts, resumed: true });
-            }
-            begin = Begin::Anew { instead_of: upload };
+        let (left, instead_of) = match begin {
+            Begin::WhereItStopped => match self.unfinished(algorithm).await {
+                Some((upload, _)) if !self.is_repeatable() => (None, Some(upload)),
+                left => (left, None),
+            },
+            Begin::With(left) => (Some(left), None),
+            Begin::Begun(upload) => return Ok(Unfinished::new(upload)),
+            Begin::Anew { instead_of } => (None, Some(instead_of)),
+        };
+        if let Some((upload, parts)) = left {
+            return Ok(Unfinished { upload: Arc::new(upload), parts, resumed: true });
         }
         let upload = self.begin_upload(algorithm).await?;
-        if let Begin::Anew { instead_of } = &begin {
+        if let Some(instead_of) = &instead_of {
             // Only now that there is another one.
             self.abort(instead_of).await;
         }
-        Ok(Unfinished { upload: Arc::new(upload), parts: Parts::new(), resumed: false })
+        Ok(Unfinished::new(upload))
+    }
+
+    /// How a file begins whose key is free. Asks at once whether it is, and what an earlier run left, and
+    /// begins an upload too, as over a long line each answer takes its time; the upload is given up where it
+    /// is not needed. Where this host knows of one that was left, it begins no other.
+    ///
+    /// # Errors
+    /// Where the key is taken by an object of another size, or nothing can be begun.
+    pub(super) async fn ask_and_begin(&self) -> Result<First, FileError> {
+        let algorithm = self.bucket().algorithm();
+        let new = async {
+            if self.uploads().is_open(&self.key) { None } else { Some(self.begin_upload(algorithm).await) }
+        };
+        let (there, open, new) = tokio::join!(self.same_size_there(), self.open_uploads(algorithm), new);
+        let own = new.as_ref().and_then(|new| new.as_ref().ok()).cloned();
+        let give_up = async {
+            if let Some(upload) = &own {
+                self.abort(upload).await;
+            }
+        };
+        match there {
+            Ok(false) => {}
+            Ok(true) => {
+                give_up.await;
+                return Ok(First::Taken);
+            }
+            Err(error) => {
+                give_up.await;
+                return Err(error);
+            }
+        }
+        let others = open.into_iter().filter(|upload| own.as_ref().is_none_or(|own| own.id != upload.id));
+        if let Some(left) = self.newest_with_parts(others, algorithm).await {
+            give_up.await;
+            return Ok(First::Begin(Begin::With(left)));
+        }
+        Ok(First::Begin(match new {
+            Some(new) => Begin::Begun(new?),
+            None => Begin::WhereItStopped,
+        }))
     }
 
     /// Notes that an upload ended, or decides what becomes of its parts.
@@ -126,11 +191,25 @@ impl FileJob {
 
     /// An unfinished upload of this key that an earlier run left, with its parts. Whoever may not
     /// list begins anew.
-    async fn unfinished(&self, algorithm: Option<Algorithm>) -> Option<(MultipartUpload, Parts)> {
+    async fn unfinished(&self, algorithm: Option<Algorithm>) -> Option<Left> {
+        let open = self.open_uploads(algorithm).await;
+        self.newest_with_parts(open.into_iter(), algorithm).await
+    }
+
+    async fn open_uploads(&self, algorithm: Option<Algorithm>) -> Vec<OpenUpload> {
+        if algorithm.is_none() {
+            return Vec::new();
+        }
+        self.bucket().list_uploads(self.key.as_str()).await.unwrap_or_default()
+    }
+
+    async fn newest_with_parts(
+        &self,
+        open: impl Iterator<Item = OpenUpload>,
+        algorithm: Option<Algorithm>,
+    ) -> Option<Left> {
         let algorithm = algorithm?;
-        let open = self.bucket().list_uploads(self.key.as_str()).await.ok()?;
         let newest = open
-            .into_iter()
             .filter(|upload| upload.key == self.key.as_str() && upload.algorithm == Some(algorithm))
             .filter(|upload| upload.full_object || algorithm == Algorithm::Sha256)
             .max_by_key(|upload| upload.initiated)?;

@@ -223,9 +223,12 @@ impl Downloader {
         let written = file.clone();
         let write_error = |source| FetchError::write(path, &written, wanted.size, source);
         let was_there = file.metadata().map_err(write_error)?.len() == wanted.size;
-        preallocate(&file, wanted.size).map_err(write_error)?;
+        let (roomy, size) = (file.clone(), wanted.size);
+        let room = tokio::task::spawn_blocking(move || preallocate(&roomy, size));
+        let (room, pin) = tokio::join!(room, self.pin(wanted));
+        room.map_err(|error| FetchError::Internal(error.to_string()))?.map_err(write_error)?;
+        let pin = pin?;
         let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
-        let pin = self.pin(wanted).await?;
         let journal = before.zip(pin.identity(wanted)).map(|(ranges, of)| Journal { ranges, of });
         let plan = PartPlan::ranges(wanted.size, self.range());
         let mut tasks: JoinSet<Result<(i32, Digest), FetchError>> = JoinSet::new();

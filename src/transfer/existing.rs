@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::FileError;
 use super::upload::FileJob;
-use crate::bucket::{ErrorKind, ObjectInfo, Receipt};
+use crate::bucket::{ErrorKind, ObjectInfo, Overwrite, Receipt};
 use crate::checksum::{Algorithm, Checksum, Digest};
 use crate::manifest::Confirmation;
 
@@ -80,6 +80,21 @@ impl FileJob {
             ErrorKind::Denied => FileError::NotCompared { key: self.key.to_string() },
             _ => error.into(),
         })
+    }
+
+    /// Whether an object of this file's size has its key and may not be written over.
+    ///
+    /// # Errors
+    /// Where an object of another size has it.
+    pub(super) async fn same_size_there(&self) -> Result<bool, FileError> {
+        if self.overwrite() == Overwrite::Replace {
+            return Ok(false);
+        }
+        match self.head().await {
+            Ok(Some(info)) => self.same_size(&info, self.file.stamp.size).map(|()| true),
+            Ok(None) | Err(FileError::NotCompared { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Refuses at once where the object that is there cannot be this file: another size.

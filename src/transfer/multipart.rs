@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use super::begin::{Begin, Failed, Unfinished};
+use super::begin::{Begin, Failed, First, Unfinished};
 use super::existing::Ours;
 use super::parts::{Part, PartPlan};
 use super::reader::{Pages, Sums, open_as_found, read_into, read_part, read_through, unchanged};
@@ -15,9 +15,7 @@ use super::sent::Sent;
 use super::tap::Tap;
 use super::upload::FileJob;
 use super::{FileError, FileProgress};
-use crate::bucket::{
-    self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart,
-};
+use crate::bucket::{self, BucketError, ErrorKind, MultipartUpload, PartBody, PartReceipt, StoredPart};
 use crate::checksum::{self, Digest};
 use crate::codec::Coding;
 use crate::source::OpenFile;
@@ -36,12 +34,14 @@ impl FileJob {
             .map_err(|source| FileError::TooLarge { path: self.file.path.clone(), source })?;
         let open = Arc::new(open_as_found(&self.file)?);
         // `If-None-Match` speaks only at completion; ask before sending terabytes for nothing.
-        if self.overwrite() == Overwrite::Never
-            && let Some(sent) = self.already_there(&open, plan, progress).await?
-        {
-            return Ok(sent);
-        }
-        let (mut attempt, mut begin) = (1, Begin::WhereItStopped);
+        let mut begin = match Box::pin(self.ask_and_begin()).await? {
+            First::Begin(begin) => begin,
+            First::Taken => match self.already_there(&open, plan, progress).await? {
+                Some(sent) => return Ok(sent),
+                None => Begin::WhereItStopped,
+            },
+        };
+        let mut attempt = 1;
         loop {
             match self.try_large(&open, plan, progress, begin).await {
                 Ok(sent) => return Ok(sent),
@@ -56,11 +56,6 @@ impl FileJob {
         plan: PartPlan,
         progress: &FileProgress,
     ) -> Result<Option<Sent>, FileError> {
-        match self.head().await {
-            Ok(None) | Err(FileError::NotCompared { .. }) => return Ok(None),
-            Ok(Some(info)) => self.same_size(&info, self.file.stamp.size)?,
-            Err(error) => return Err(error),
-        }
         let size = self.file.stamp.size;
         let path: Arc<Path> = self.file.path.as_path().into();
         let wire = self.bucket().algorithm();

@@ -15,6 +15,8 @@ use crate::source::{Changed, OpenFile};
 
 /// Chunk of a streamed part.
 const CHUNK: u64 = 1 << 20;
+/// Bytes that are read and then summed while they still lie in the processor's cache.
+const CACHED: usize = 256 << 10;
 
 /// The two checksums that one pass gives: CRC64NVME for the manifest, and what goes over the wire
 /// where that is another algorithm.
@@ -50,7 +52,8 @@ impl Sums {
 /// Opens a file and checks that it is the one that was found.
 pub(super) fn open_as_found(file: &SourceFile) -> Result<OpenFile, FileError> {
     let open = OpenFile::open(&file.path)?;
-    unchanged(&open, &file.stamp, &file.path)?;
+    let found = open.is_as_found(&file.stamp);
+    found.map_err(|changed| FileError::Changed { path: file.path.clone(), changed })?;
     Ok(open)
 }
 
@@ -75,6 +78,28 @@ pub(super) fn fill(open: &OpenFile, path: &Path, offset: u64, buffer: &mut [u8])
     Ok(())
 }
 
+/// Fills `buffer` from `offset` on, past the tap, and sums it in the same pass.
+pub(super) fn fill_and_sum(
+    open: &OpenFile,
+    path: &Path,
+    mut offset: u64,
+    buffer: &mut [u8],
+    wire: Option<Algorithm>,
+    tap: &mut Tap,
+) -> Result<Sums, FileError> {
+    let range = offset..offset + buffer.len() as u64;
+    open.note_cached(&range);
+    let mut sums = Sums::new(wire);
+    for chunk in buffer.chunks_mut(CACHED) {
+        fill(open, path, offset, chunk)?;
+        sums.update(chunk);
+        tap.feed(chunk);
+        offset += chunk.len() as u64;
+    }
+    open.leave_as_found(&range);
+    Ok(sums)
+}
+
 /// Reads one part into a buffer, past the tap.
 pub(super) async fn read_part(
     open: Arc<OpenFile>,
@@ -85,13 +110,7 @@ pub(super) async fn read_part(
     mut tap: Tap,
 ) -> Result<(Buffer, Sums, Tap), FileError> {
     blocking(move || {
-        let range = offset..offset + buffer.as_ref().len() as u64;
-        open.note_cached(&range);
-        fill(&open, &path, offset, buffer.bytes_mut())?;
-        open.leave_as_found(&range);
-        let mut sums = Sums::new(wire);
-        sums.update(buffer.as_ref());
-        tap.feed(buffer.as_ref());
+        let sums = fill_and_sum(&open, &path, offset, buffer.bytes_mut(), wire, &mut tap)?;
         Ok((buffer, sums, tap))
     })
     .await

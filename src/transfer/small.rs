@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::existing::{Ours, Same};
 use super::pool::Slot;
-use super::reader::{Sums, blocking, fill, open_as_found, unchanged};
+use super::reader::{blocking, fill_and_sum, open_as_found, unchanged};
 use super::sent::Sent;
 use super::tap::Tap;
 use super::upload::FileJob;
@@ -23,12 +23,7 @@ impl FileJob {
         let mut tap = Tap::new(self.watch);
         let (buffer, sums, judgement) = blocking(move || {
             let open = open_as_found(&file)?;
-            open.note_cached(&(0..size));
-            fill(&open, &file.path, 0, buffer.bytes_mut())?;
-            open.leave_as_found(&(0..size));
-            let mut sums = Sums::new(wire);
-            sums.update(buffer.as_ref());
-            tap.feed(buffer.as_ref());
+            let sums = fill_and_sum(&open, &file.path, 0, buffer.bytes_mut(), wire, &mut tap)?;
             unchanged(&open, &file.stamp, &file.path)?;
             let judgement = tap.end(&file.path)?;
             Ok((buffer, sums, judgement))

@@ -169,11 +169,13 @@ impl Uploader {
     }
 
     /// The set's keys that are taken already. Asked where `If-None-Match` may be ignored, because there a
-    /// put would write over what lies there, and where the set is to be encoded, because it may be
-    /// there as it is. Whoever may not list goes on without.
+    /// put would write over what lies there (what goes in parts asks for itself), and where the set is to be
+    /// encoded, because it may be there as it is. Whoever may not list goes on without.
     async fn taken(&self, order: &Order) -> Result<HashSet<String>, FileError> {
         let Shared { bucket, settings, .. } = &*self.shared;
-        let asked = !bucket.is_aws() || !order.recipe.is_plain();
+        let in_one_request = |file: &SourceFile| file.stamp.size <= SINGLE_PUT_MAX;
+        let puts = order.set.files.iter().any(in_one_request);
+        let asked = (!bucket.is_aws() && puts) || !order.recipe.is_plain();
         if !asked || settings.overwrite == Overwrite::Replace {
             return Ok(HashSet::new());
         }
@@ -399,13 +401,13 @@ impl FileJob {
                 (Form::Plain, Some(Way::Small(slot))) => self.put_small(slot, progress).await,
                 (Form::Plain, Some(Way::Large(permit))) => {
                     let _held = permit;
-                    self.put_large(progress).await
+                    Box::pin(self.put_large(progress)).await
                 }
                 (Form::Plain, _) if self.file.stamp.size <= SINGLE_PUT_MAX => {
                     let slot = self.pool().slot(self.rank).await;
                     self.put_small(slot, progress).await
                 }
-                (Form::Plain, _) => self.put_large(progress).await,
+                (Form::Plain, _) => Box::pin(self.put_large(progress)).await,
             };
             match result {
                 Err(FileError::Bucket(error))

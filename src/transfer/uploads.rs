@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::bucket::MultipartUpload;
+use crate::bucket::{MultipartUpload, ObjectKey};
 
 /// The journal of one bucket's uploads; the file may hold those of others too.
 #[derive(Debug)]
@@ -64,6 +64,13 @@ impl Uploads {
     /// An upload was completed or aborted, or is gone.
     pub(super) fn ended(&self, id: &str) {
         self.add(&Line::Ended(id.to_owned()));
+    }
+
+    /// Whether an upload of this key was begun here and its end is not known.
+    pub(super) fn is_open(&self, key: &ObjectKey) -> bool {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        open(&text).iter().any(|begun| begun.bucket == self.bucket && begun.key == key.as_str())
     }
 
     /// Uploads to this bucket that are older than `age`. What ended is dropped from the file.

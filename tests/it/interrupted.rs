@@ -1,5 +1,6 @@
 //! Signals, kills and two runs at once: nothing half-done counts, and the next run completes it.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use dbbackup::embedded::{Fault, Op, Rule};
@@ -59,6 +60,27 @@ fn a_run_that_was_killed_leaves_nothing_listed_and_the_next_completes() {
     assert_eq!(world.whole_manifests().len(), 1);
     assert!(world.server.count(Op::UploadPart) - sent < 4, "a part that was there is not sent again");
     assert_eq!(world.open_uploads(), 0);
+}
+
+#[test]
+fn a_host_that_knows_nothing_of_an_upload_goes_on_with_it_and_leaves_none_open() {
+    let (world, _, _) = in_mid_upload(Signal::KILL);
+    world.heal();
+    let (held, sent) = (world.held_parts(), world.server.count(Op::UploadPart));
+    // It begins an upload of its own before it is told of the other one.
+    fs::remove_dir_all(world.path("state")).unwrap();
+    world.backup().exits(0);
+    let again = world.server.count(Op::UploadPart) - sent;
+    assert!(held > 0 && held + again <= 4, "{held} parts were there, and {again} were sent again");
+    assert_eq!((world.whole_manifests().len(), world.open_uploads()), (1, 0));
+    // Nor does one stay open where the object is there and only its record is lost.
+    for key in world.all_keys().iter().filter(|key| key.ends_with("/manifest.json")) {
+        world.delete(key);
+    }
+    fs::remove_dir_all(world.path("state")).unwrap();
+    world.backup().exits(0);
+    assert_eq!(world.server.count(Op::UploadPart) - sent, again, "nothing is sent for it");
+    assert_eq!((world.whole_manifests().len(), world.open_uploads()), (1, 0));
 }
 
 #[test]
