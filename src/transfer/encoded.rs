@@ -11,10 +11,11 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
+use super::arrived::{Arrived, Done};
 use super::begin::{Begin, Failed, Parts};
 use super::encoding::Encoding;
 use super::existing::Ours;
-use super::multipart::{Done, STREAM_MEMORY, joined, reusable};
+use super::multipart::{STREAM_MEMORY, joined, reusable};
 use super::parts::{MAX_PARTS, PartPlan};
 use super::pool::Slot;
 use super::reader::{Sums, blocking};
@@ -197,13 +198,13 @@ impl FileJob {
         progress: &Arc<FileProgress>,
     ) -> Result<Sent, FileError> {
         let mut tasks: JoinSet<Result<Done, FileError>> = JoinSet::new();
-        let mut done: Vec<Done> = Vec::new();
+        let mut done = Arrived::default();
         let mut size = 0;
         let mut ready = first;
         let mut number = 1;
         loop {
             while let Some(finished) = tasks.try_join_next() {
-                done.push(joined(finished)?);
+                done.add(joined(finished)?);
             }
             let (len, ended) = (ready.spool.len(), ready.ended);
             // The end may come exactly behind a full part.
@@ -212,7 +213,7 @@ impl FileJob {
                 let there = stored.get(&number).filter(|stored| stored.size == len);
                 if let Some(receipt) = reusable(there, &ready.sums) {
                     progress.advance(ready.plain);
-                    done.push((number, receipt, ready.sums, 0));
+                    done.add((number, receipt, ready.sums, 0));
                 } else {
                     let (job, upload, progress) = (self.clone(), upload.clone(), progress.clone());
                     let Ready { spool, sums, plain, slot, .. } = ready;
@@ -235,7 +236,7 @@ impl FileJob {
         }
         let (coding, judgement) = blocking(|| encoding.finish()).await?;
         while let Some(finished) = tasks.join_next().await {
-            done.push(joined(finished)?);
+            done.add(joined(finished)?);
         }
         let sent = self.complete(upload, done, size, Some(&coding)).await?;
         Ok(Sent { judgement, coding: Some(coding), ..sent })

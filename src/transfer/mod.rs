@@ -7,6 +7,7 @@
 //! over without the operator's word.
 
 mod adopted;
+mod arrived;
 mod begin;
 mod confirmed;
 mod download;
