@@ -170,10 +170,10 @@ fn handler(options: &Options, counts: &Arc<Counts>) -> io::Result<Handler> {
     for bucket in options.buckets.iter().filter(|bucket| !there.contains(bucket)) {
         store.create_bucket(bucket, versioning).map_err(io::Error::other)?;
     }
-    let mut builder = S3ServiceBuilder::new(api::Api { store: Arc::clone(&store) });
+    let mut builder = S3ServiceBuilder::new(api::Api { store });
     let (access_key, secret_key) = (options.access_key.clone(), options.secret_key.clone());
     builder.set_auth(api::OneKey { access_key, secret_key });
-    builder.set_access(api::Policy { store });
+    builder.set_access(api::Policy);
     Ok(Handler::Store(Arc::new(Wire {
         service: builder.build(),
         faults: options.faults.clone(),

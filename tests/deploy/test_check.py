@@ -58,9 +58,10 @@ class Road:
         Sites._link(self.db, "vpn0", "10.88.0.1/24", self.s3, "lan", f"{PRIVATE}/24")
         sh("ip", "-n", self.db, "route", "add", "default", "via", PRIVATE)
         sh("ip", "-n", self.s3, "address", "add", f"{PUBLIC}/32", "dev", "lo")
-        served = subprocess.Popen(
-            inside(self.s3, os.environ["DBBACKUP_BIN"], "demo", "--serve", self.directory / "served"),
-            stdout=subprocess.PIPE, text=True)
+        with (self.directory / "served.log").open("w") as log:
+            served = subprocess.Popen(
+                inside(self.s3, os.environ["DBBACKUP_BIN"], "demo", "--serve", self.directory / "served"),
+                stdout=subprocess.PIPE, stderr=log, text=True)
         self.children.append(served)
         told = re.search(r"http://127\.0\.0\.1:(\d+) with bucket ([a-z-]+)", served.stdout.readline())
         inner, self.bucket = told.groups()
@@ -194,6 +195,8 @@ def test_private_addresses_are_used_and_one_that_is_down_is_told(road):
     ended = road.run("all", "--date", DAY)
     assert ended.returncode == 0, ended.stderr
     assert road.came_by(PUBLIC)[1] == 0
+    # Whoever tries this by hand has the server's terminal before them.
+    assert (road.directory / "served.log").read_text() == ""
 
     sh("ip", "-n", road.db, "route", "add", "unreachable", f"{NOBODY_THERE}/32")
     road.resolves(PRIVATE, NOBODY_THERE)

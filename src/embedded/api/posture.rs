@@ -4,25 +4,16 @@
 //! [`Fault::Say`]: super::super::Fault::Say
 
 use hyper::StatusCode;
-use s3s::access::S3AccessContext;
-use s3s::{S3Error, S3ErrorCode, S3Result};
+use s3s::{S3Error, S3ErrorCode};
 
+use super::Reply;
 use crate::embedded::store::Store;
 
-/// Fails where the request asks for a setting: 404 with that setting's code, or for want of the bucket.
-pub(super) fn never_made(store: &Store, context: &S3AccessContext<'_>) -> S3Result<()> {
-    let code = match context.s3_op().name() {
-        "GetBucketEncryption" => "ServerSideEncryptionConfigurationNotFoundError",
-        "GetPublicAccessBlock" => "NoSuchPublicAccessBlockConfiguration",
-        "GetBucketOwnershipControls" => "OwnershipControlsNotFoundError",
-        "GetBucketPolicyStatus" => "NoSuchBucketPolicy",
-        "GetBucketLifecycleConfiguration" => "NoSuchLifecycleConfiguration",
-        "GetObjectLockConfiguration" => "ObjectLockConfigurationNotFoundError",
-        _ => return Ok(()),
-    };
-    store.read(context.s3_path().get_bucket_name().unwrap_or_default(), |_| ())?;
-    let code = S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError);
-    let mut error = S3Error::new(code);
+/// 404 with that code; another where there is no such bucket.
+pub(super) fn never_made<T>(store: &Store, bucket: &str, code: &'static str) -> Reply<T> {
+    store.read(bucket, |_| ())?;
+    let mut error =
+        S3Error::new(S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InternalError));
     error.set_status_code(StatusCode::NOT_FOUND);
     Err(error)
 }
