@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
-use crate::codec::{self, Compression};
+use crate::codec::{self, Compression, Recipe};
 use crate::model::Rate;
 use crate::source::OpenFile;
 
@@ -159,9 +159,12 @@ fn measure(
     sample: impl Read + Send + 'static,
     len: u64,
 ) -> io::Result<(u64, Duration, Duration)> {
-    let Some(form) = form else { return Ok((len, Duration::ZERO, Duration::ZERO)) };
+    let recipe = Recipe { compression: form, ..Recipe::default() };
+    if recipe.is_plain() {
+        return Ok((len, Duration::ZERO, Duration::ZERO));
+    }
     let (begun, before) = (Instant::now(), cpu_time()?);
-    let stored = io::copy(&mut codec::encode(sample, form, len)?, &mut io::sink())?;
+    let stored = io::copy(&mut codec::encode(sample, &recipe, len)?, &mut io::sink())?;
     Ok((stored, begun.elapsed(), cpu_time()?.saturating_sub(before)))
 }
 

@@ -4,14 +4,16 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
-use crate::codec::Coding;
+use crate::codec::{Coding, Member};
 use crate::formats::Judgement;
 use crate::model::{BackupDate, Proof, RelPath, SetId, SetKind, Verdict};
 
 /// The newest version; a reader refuses a newer one rather than guess.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// What is written where nothing of a newer version is used, so that older programs read it.
 const PLAIN_VERSION: u32 = 1;
+/// The first that knows compressed objects; encrypted and packed ones came after it.
+const CODED_VERSION: u32 = 2;
 
 /// Everything recorded about one set when it was stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,7 +85,41 @@ pub struct StoredFile {
     pub coding: Option<Coding>,
 }
 
+/// One file of a set, as it lay at the source.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// Path inside the folder; empty for the file of a single-file set.
+    pub path: &'a RelPath,
+    /// Bytes.
+    pub size: u64,
+    /// Last modification.
+    pub mtime: DateTime<Utc>,
+    /// CRC64NVME of its bytes.
+    pub checksum: &'a Checksum,
+}
+
 impl StoredFile {
+    /// The files that it was made from.
+    fn contents<'a>(&'a self) -> Vec<Content<'a>> {
+        let members = self.members();
+        if !members.is_empty() {
+            let content = |Member { path, size, mtime, checksum, .. }: &'a Member| Content {
+                path,
+                size: *size,
+                mtime: *mtime,
+                checksum,
+            };
+            return members.iter().map(content).collect();
+        }
+        let (path, size, checksum) = (&self.path, self.plain_size(), self.plain_checksum());
+        vec![Content { path, size, mtime: self.mtime, checksum }]
+    }
+
+    /// The files of the folder that was packed into it.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        self.coding.as_ref().map_or(&[], |coding| &coding.members)
+    }
     /// Bytes of the file.
     #[must_use]
     pub fn plain_size(&self) -> u64 {
@@ -99,14 +135,19 @@ impl StoredFile {
     /// What the key has more than the file's name.
     #[must_use]
     pub fn suffix(&self) -> &'static str {
-        self.coding.as_ref().map_or("", |coding| coding.compression.suffix())
+        self.coding.as_ref().map_or("", |coding| coding.recipe.suffix())
     }
 }
 
 /// The version that a record of these objects needs.
 #[must_use]
 pub fn version_for(files: &[StoredFile]) -> u32 {
-    if files.iter().any(|file| file.coding.is_some()) { VERSION } else { PLAIN_VERSION }
+    let of = |file: &StoredFile| match &file.coding {
+        None => PLAIN_VERSION,
+        Some(coding) if coding.recipe.encrypts() || coding.recipe.pack.is_some() => VERSION,
+        Some(_) => CODED_VERSION,
+    };
+    files.iter().map(of).max().unwrap_or(PLAIN_VERSION)
 }
 
 /// How an object was compared with the file it came from.
@@ -128,10 +169,16 @@ impl Manifest {
         self.files.iter().map(|file| file.size).sum()
     }
 
+    /// Its files as they lay at the source, sorted by path: more than its objects where they were packed.
+    #[must_use]
+    pub fn contents(&self) -> Vec<Content<'_>> {
+        self.files.iter().flat_map(StoredFile::contents).collect()
+    }
+
     /// Bytes of all files, as they lay at the source.
     #[must_use]
     pub fn plain_bytes(&self) -> u64 {
-        self.files.iter().map(StoredFile::plain_size).sum()
+        self.contents().iter().map(|content| content.size).sum()
     }
 
     /// Attempts that failed while it was stored.

@@ -7,7 +7,7 @@ use crate::catalog::Known;
 use crate::config::OnCutShort;
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
-use crate::manifest::{Manifest, StoredFile};
+use crate::manifest::{Content, Manifest, StoredFile};
 use crate::model::{SetId, Verdict};
 
 /// One set with its fate.
@@ -214,21 +214,20 @@ enum Comparison {
 }
 
 fn compare(set: &BackupSet, manifest: &Manifest) -> Comparison {
-    let (ours, theirs) = (&set.files, &manifest.files);
+    let (ours, theirs) = (&set.files, manifest.contents());
     if ours.len() != theirs.len() {
         return Comparison::Differs(format!("{} files here, {} stored", ours.len(), theirs.len()));
     }
     let mut times_differ = false;
-    for (file, stored) in ours.iter().zip(theirs) {
-        if file.rel != stored.path {
+    for (file, stored) in ours.iter().zip(&theirs) {
+        if file.rel != *stored.path {
             return Comparison::Differs(format!("{} is here, {} is stored", file.rel, stored.path));
         }
-        if file.stamp.size != stored.plain_size() {
+        if file.stamp.size != stored.size {
             let name = if file.rel.is_empty() { set.name.as_str() } else { file.rel.as_str() };
             return Comparison::Differs(format!(
                 "{name} has {} bytes here, {} stored",
-                file.stamp.size,
-                stored.plain_size()
+                file.stamp.size, stored.size
             ));
         }
         times_differ |= !same_time(file, stored);
@@ -236,6 +235,6 @@ fn compare(set: &BackupSet, manifest: &Manifest) -> Comparison {
     if times_differ { Comparison::OtherTimes } else { Comparison::Same }
 }
 
-fn same_time(file: &SourceFile, stored: &StoredFile) -> bool {
+fn same_time(file: &SourceFile, stored: &Content<'_>) -> bool {
     chrono::DateTime::<chrono::Utc>::from(file.stamp.mtime) == stored.mtime
 }

@@ -19,7 +19,9 @@ CREATE EXTERNAL TABLE IF NOT EXISTS @database@.runs (
   `sets`      array<struct<
     `key`: string, `engine`: string, `app`: string, `name`: string, `date`: string,
     `category`: string, `status`: string, `bytes`: bigint, `seconds`: double, `retries`: int, `why`: string>>,
-  `findings`  array<struct<`severity`: string, `subject`: string, `what`: string, `advice`: string>>
+  `findings`  array<struct<`severity`: string, `subject`: string, `what`: string, `advice`: string>>,
+  `check_findings` array<struct<`area`: string, `what`: string, `outcome`: string, `seen`: string,
+    `advice`: string, `first_seen`: string, `last_seen`: string>>
 )
 PARTITIONED BY (`host` string, `date` string)
 ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'

@@ -76,6 +76,20 @@ pub struct ObjectLock {
     pub default_retention: Option<String>,
 }
 
+/// Asks one thing about the bucket. Each call is of types of its own, so no function could take them all.
+macro_rules! ask {
+    ($bucket:ident, $call:ident, $what:literal) => {
+        $bucket
+            .client
+            .$call()
+            .bucket($bucket.name())
+            .set_expected_bucket_owner($bucket.owner())
+            .send()
+            .await
+            .map_err(|error| classify(concat!("ask for ", $what, " of"), $bucket.name(), &error))
+    };
+}
+
 impl Bucket {
     /// Asks everything at once.
     pub async fn posture(&self) -> Posture {
@@ -111,18 +125,13 @@ impl Bucket {
     }
 
     async fn bucket_region(&self) -> Answer<Option<String>> {
-        let call = self.client.head_bucket().bucket(self.name()).set_expected_bucket_owner(self.owner());
-        let reply =
-            call.send().await.map_err(|error| classify("ask for the region of", self.name(), &error))?;
+        let reply = ask!(self, head_bucket, "the region")?;
         Ok(reply.bucket_region().map(str::to_owned))
     }
 
     async fn versioning(&self) -> Answer<Versioning> {
         use aws_sdk_s3::types::BucketVersioningStatus;
-        let call =
-            self.client.get_bucket_versioning().bucket(self.name()).set_expected_bucket_owner(self.owner());
-        let reply =
-            call.send().await.map_err(|error| classify("ask for versioning of", self.name(), &error))?;
+        let reply = ask!(self, get_bucket_versioning, "versioning")?;
         Ok(match reply.status() {
             Some(BucketVersioningStatus::Enabled) => Versioning::Enabled,
             Some(_) => Versioning::Suspended,
@@ -131,10 +140,8 @@ impl Bucket {
     }
 
     async fn encryption(&self) -> Answer<Option<Encryption>> {
-        let call =
-            self.client.get_bucket_encryption().bucket(self.name()).set_expected_bucket_owner(self.owner());
-        let reply = call.send().await.map_err(|error| classify("ask for encryption of", self.name(), &error));
-        Ok(made(reply)?.and_then(|reply| {
+        let reply = made(ask!(self, get_bucket_encryption, "encryption"))?;
+        Ok(reply.and_then(|reply| {
             let rules = reply.server_side_encryption_configuration()?.rules();
             let default = rules.iter().find_map(|rule| rule.apply_server_side_encryption_by_default())?;
             Some(Encryption {
@@ -145,13 +152,8 @@ impl Bucket {
     }
 
     async fn public_access_open(&self) -> Answer<Option<Vec<&'static str>>> {
-        let call =
-            self.client.get_public_access_block().bucket(self.name()).set_expected_bucket_owner(self.owner());
-        let reply = call
-            .send()
-            .await
-            .map_err(|error| classify("ask for the public access block of", self.name(), &error));
-        Ok(made(reply)?.and_then(|reply| {
+        let reply = made(ask!(self, get_public_access_block, "the public access block"))?;
+        Ok(reply.and_then(|reply| {
             let block = reply.public_access_block_configuration()?;
             let settings = [
                 ("BlockPublicAcls", block.block_public_acls()),
@@ -164,51 +166,28 @@ impl Bucket {
     }
 
     async fn ownership(&self) -> Answer<Option<String>> {
-        let call = self
-            .client
-            .get_bucket_ownership_controls()
-            .bucket(self.name())
-            .set_expected_bucket_owner(self.owner());
-        let reply = call.send().await.map_err(|error| classify("ask for ownership of", self.name(), &error));
-        Ok(made(reply)?.and_then(|reply| {
+        let reply = made(ask!(self, get_bucket_ownership_controls, "ownership"))?;
+        Ok(reply.and_then(|reply| {
             let rule = reply.ownership_controls()?.rules().first()?;
             Some(rule.object_ownership().as_str().to_owned())
         }))
     }
 
     async fn policy_is_public(&self) -> Answer<Option<bool>> {
-        let call = self
-            .client
-            .get_bucket_policy_status()
-            .bucket(self.name())
-            .set_expected_bucket_owner(self.owner());
-        let reply =
-            call.send().await.map_err(|error| classify("ask for the policy status of", self.name(), &error));
-        Ok(made(reply)?.map(|reply| {
+        let reply = made(ask!(self, get_bucket_policy_status, "the policy status"))?;
+        Ok(reply.map(|reply| {
             reply.policy_status().and_then(aws_sdk_s3::types::PolicyStatus::is_public) == Some(true)
         }))
     }
 
     async fn lifecycle(&self) -> Answer<Option<Vec<LifecycleRule>>> {
-        let call = self
-            .client
-            .get_bucket_lifecycle_configuration()
-            .bucket(self.name())
-            .set_expected_bucket_owner(self.owner());
-        let reply =
-            call.send().await.map_err(|error| classify("ask for lifecycle rules of", self.name(), &error));
-        Ok(made(reply)?.map(|reply| reply.rules().iter().map(lifecycle_rule).collect()))
+        let reply = made(ask!(self, get_bucket_lifecycle_configuration, "lifecycle rules"))?;
+        Ok(reply.map(|reply| reply.rules().iter().map(lifecycle_rule).collect()))
     }
 
     async fn object_lock(&self) -> Answer<Option<ObjectLock>> {
-        let call = self
-            .client
-            .get_object_lock_configuration()
-            .bucket(self.name())
-            .set_expected_bucket_owner(self.owner());
-        let reply =
-            call.send().await.map_err(|error| classify("ask for object lock of", self.name(), &error));
-        Ok(made(reply)?.and_then(|reply| {
+        let reply = made(ask!(self, get_object_lock_configuration, "object lock"))?;
+        Ok(reply.and_then(|reply| {
             let lock = reply.object_lock_configuration()?;
             lock.object_lock_enabled()?;
             let default = lock.rule().and_then(|rule| rule.default_retention());

@@ -118,7 +118,8 @@ fn policy(answer: &Answer<Option<bool>>) -> Line {
             AREA,
             what,
             "there is none",
-            "deny plain http, other ways than the endpoint, and unconditional writes: deploy/aws/bucket.yaml does",
+            "add one that denies plain http, other ways than the endpoint, and unconditional writes: \
+             deploy/aws/bucket.yaml has it",
         ),
     }
 }
@@ -187,7 +188,7 @@ fn expires(rules: &[LifecycleRule], prefix: &str, categories: &[Category], what:
     };
     let kept: Vec<&str> = categories.iter().filter(|one| !named(one)).map(|one| one.as_str()).collect();
     let seen = match (expiring.is_empty(), kept.is_empty()) {
-        (true, _) => "nothing expires by prefix".to_owned(),
+        (true, _) => "no lifecycle rule removes backups".to_owned(),
         (false, kept_none) => {
             let rules = expiring.iter().map(rule_text).collect::<Vec<_>>().join(", ");
             if kept_none { rules } else { format!("{rules}; without a rule: {}", kept.join(", ")) }
@@ -205,8 +206,8 @@ fn object_lock(answer: &Answer<Option<ObjectLock>>) -> Line {
             AREA,
             what,
             "off",
-            "with it not even an administrator can delete a backup before its time: make the bucket with \
-             ObjectLock=true of deploy/aws/bucket.yaml",
+            "with it no backup is deleted before its time: make the bucket with ObjectLockMode=GOVERNANCE or COMPLIANCE \
+             of deploy/aws/bucket.yaml",
         ),
     }
 }

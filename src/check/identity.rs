@@ -26,14 +26,14 @@ pub fn caller(asked: Option<&Result<String, BucketError>>, store: &str) -> Line 
             AREA,
             what,
             format!("STS does not say: {}", error.detail),
-            "its host is not S3's: an interface endpoint for STS answers over the private link; the lines below tell \
-             what this identity may do",
+            "its host is not S3's: an interface endpoint for STS answers over the private link; what this identity may \
+             do is tried all the same",
         ),
         None => Line::unknown(
             AREA,
             what,
             format!("{store} is not AWS: there is no STS to ask"),
-            "the lines below tell what this identity may do",
+            "nothing to do: what this identity may do is tried all the same",
         ),
     }
 }

@@ -30,10 +30,12 @@ pub fn config_file(path: &Path, mode: u32, owner: u32, user: u32) -> Line {
         return Line::warn(AREA, what, seen, advice);
     }
     if mode & 0o022 != 0 {
-        let advice = format!("others may write it and send backups elsewhere: chmod 640 {}", path.display());
+        let seen = format!("{seen}, writable by others");
+        let advice = format!("others may send backups elsewhere by it: chmod 640 {}", path.display());
         return Line::fail(AREA, what, seen, advice);
     }
     if mode & 0o004 != 0 {
+        let seen = format!("{seen}, readable by everybody");
         let advice = format!(
             "every user of this machine may read where backups lie: chmod 640 {}, and give it the group of the \
              backup's user",

@@ -178,7 +178,12 @@ pub fn tls(to: &Destination, tls: &Tls, is_here: bool) -> Line {
             "backups can be read on the way, and AWS's bucket policy refuses them: use https in endpoint_url",
         ),
         Tls::Agreed { version, certificates, days_left: Some(days) } => {
-            let seen = format!("{version}, {certificates} certificates, the first ends in {days} days");
+            let seen = match certificates {
+                1 => format!("{version}, 1 certificate, which ends in {days} days"),
+                _ => {
+                    format!("{version}, {certificates} certificates, of which the first ends in {days} days")
+                }
+            };
             if *days < RENEWAL_DAYS {
                 Line::warn(
                     AREA,
@@ -193,7 +198,7 @@ pub fn tls(to: &Destination, tls: &Tls, is_here: bool) -> Line {
         Tls::Agreed { version, certificates, days_left: None } => Line::unknown(
             AREA,
             what,
-            format!("{version}, {certificates} certificates, their end cannot be read"),
+            format!("{version}, {certificates} certificates, the end of one cannot be read"),
             "look at the certificate with openssl s_client",
         ),
         Tls::Expired(why) => {
@@ -207,7 +212,11 @@ pub fn tls(to: &Destination, tls: &Tls, is_here: bool) -> Line {
             why,
             "name the authority's PEM file in [s3] ca_bundle, if you know who it is; else somebody sits between",
         ),
-        Tls::Failed(why) => fail(why, "see that the endpoint speaks TLS 1.2 or 1.3 on this port"),
+        Tls::Failed(why) => fail(
+            why,
+            "see that the endpoint speaks TLS 1.2 or 1.3 on this port; where it speaks none, endpoint_url begins with \
+             http://",
+        ),
     }
 }
 
@@ -226,9 +235,9 @@ fn plain(mut detail: &str) -> &str {
 }
 
 /// One call there and back. `error` is what the server answered, or why it did not; a refusal is an
-/// answer.
+/// answer. `way` has the lines above, where what is broken is told best.
 #[must_use]
-pub fn answer(took: Option<Duration>, error: Option<&BucketError>, bucket: &str) -> Line {
+pub fn answer(took: Option<Duration>, error: Option<&BucketError>, bucket: &str, way: &[Line]) -> Line {
     let what = "answer";
     let Some(took) = took else {
         return match error {
@@ -238,7 +247,11 @@ pub fn answer(took: Option<Duration>, error: Option<&BucketError>, bucket: &str)
                 "not asked: there are no credentials to ask with",
                 "see the line `credentials`",
             ),
-            Some(error) => Line::fail(AREA, what, plain(&error.detail), error.advice()),
+            Some(error) => {
+                let broken = way.iter().find(|line| line.area == AREA && line.is_failure());
+                let advice = broken.map(|line| format!("see the line `{}`", line.what));
+                Line::fail(AREA, what, plain(&error.detail), advice.unwrap_or(error.advice().to_owned()))
+            }
             None => Line::fail(AREA, what, "no answer", "check the tunnel and the firewall"),
         };
     };
@@ -252,7 +265,7 @@ pub fn answer(took: Option<Duration>, error: Option<&BucketError>, bucket: &str)
             AREA,
             what,
             seen,
-            "the way is slow: raise [backup] concurrency, and look at the tunnel's load",
+            "the way is slow: look at the tunnel's load; many small files gain by more [backup] concurrency",
         )
     } else {
         Line::ok(AREA, what, seen)

@@ -41,12 +41,24 @@ pub struct RestoreArgs {
     /// Write one file to standard output, for a pipe
     #[arg(long)]
     pub stdout: bool,
+    /// What is encrypted.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
     /// Objects in archive classes.
     #[command(flatten)]
     pub retrieval: WaitArgs,
     /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
+}
+
+/// How what is encrypted is opened.
+#[derive(Debug, Clone, Args)]
+pub struct IdentityArgs {
+    /// File with the secret key of age for backups that are encrypted, as `age-keygen -o FILE` makes it
+    /// [default: `$DBBACKUP_IDENTITY`]
+    #[arg(long = "identity", value_name = "FILE", env = "DBBACKUP_IDENTITY", hide_env = true)]
+    pub file: Option<PathBuf>,
 }
 
 /// What is done about objects in archive classes.
@@ -144,6 +156,9 @@ pub struct VerifyArgs {
     /// Download every object and compare its bytes; nothing is written to the disk
     #[arg(long)]
     pub reread: bool,
+    /// What is encrypted.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
     /// Only so many sets, picked by chance
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
@@ -191,6 +206,9 @@ pub struct DrillArgs {
     /// So many good sets picked by chance, in place of the newest of each app
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: Option<u32>,
+    /// What is encrypted.
+    #[command(flatten)]
+    pub identity: IdentityArgs,
     /// Look under another host's prefix: what `{hostname}` in the prefix stands for
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Coding, Compression};
+use super::age::Opening;
+use super::{Coding, Compression, Identities};
 use crate::checksum::{Algorithm, Digest};
 
 /// Why an object does not become a file.
@@ -21,11 +22,13 @@ pub enum DecodeError {
 /// Takes an object's bytes in order and writes the file's to `out`; [`Decoding::finish`] says whether
 /// they are the file's. What was written before a failure is not taken back.
 pub struct Decoding<W: Write> {
+    opening: Option<Opening>,
     decoder: Decoder<Plain<W>>,
     not_written: Arc<AtomicBool>,
 }
 
 enum Decoder<W: Write> {
+    None(W),
     Zstd(Box<zstd::stream::write::Decoder<'static, W>>),
     Gzip(flate2::write::MultiGzDecoder<W>),
     Bzip2(bzip2::write::BzDecoder<W>),
@@ -70,32 +73,40 @@ impl<W: Write> Write for Plain<W> {
 }
 
 impl<W: Write> Decoding<W> {
-    /// A decoder for an object of this coding.
+    /// A decoder for an object of this coding; `identities` open it where it is encrypted.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn new(coding: &Coding, out: W) -> io::Result<Self> {
-        let algorithm = coding.plain_checksum.algorithm;
-        Self::start(coding.compression, out, Digest::new(algorithm), coding.plain_size)
+    pub fn new(coding: &Coding, identities: &Identities, out: W) -> io::Result<Self> {
+        let digest = Digest::new(coding.plain_checksum.algorithm);
+        let opening = coding.recipe.encrypts().then(|| Opening::new(identities.clone()));
+        Self::start(coding.recipe.compression, opening, out, digest, coding.plain_size)
     }
 
     /// A decoder for an object of which no record tells what it was made from.
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn unknown(compression: Compression, most: u64, out: W) -> io::Result<Self> {
-        Self::start(compression, out, Digest::new(Algorithm::Crc64Nvme), most)
+    pub fn unknown(compression: Option<Compression>, most: u64, out: W) -> io::Result<Self> {
+        Self::start(compression, None, out, Digest::new(Algorithm::Crc64Nvme), most)
     }
 
-    fn start(compression: Compression, out: W, digest: Digest, most: u64) -> io::Result<Self> {
+    fn start(
+        compression: Option<Compression>,
+        opening: Option<Opening>,
+        out: W,
+        digest: Digest,
+        most: u64,
+    ) -> io::Result<Self> {
         let not_written = Arc::new(AtomicBool::new(false));
         let plain = Plain { out, digest, most, not_written: not_written.clone() };
         let decoder = match compression {
-            Compression::Zstd(_) => Decoder::Zstd(Box::new(zstd::stream::write::Decoder::new(plain)?)),
-            Compression::Gzip => Decoder::Gzip(flate2::write::MultiGzDecoder::new(plain)),
-            Compression::Bzip2 => Decoder::Bzip2(bzip2::write::BzDecoder::new(plain)),
+            None => Decoder::None(plain),
+            Some(Compression::Zstd(_)) => Decoder::Zstd(Box::new(zstd::stream::write::Decoder::new(plain)?)),
+            Some(Compression::Gzip) => Decoder::Gzip(flate2::write::MultiGzDecoder::new(plain)),
+            Some(Compression::Bzip2) => Decoder::Bzip2(bzip2::write::BzDecoder::new(plain)),
         };
-        Ok(Self { decoder, not_written })
+        Ok(Self { opening, decoder, not_written })
     }
 
     /// Takes the next bytes of the object.
@@ -103,12 +114,12 @@ impl<W: Write> Decoding<W> {
     /// # Errors
     /// Where they are none of such an object, or the file cannot be written.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        let fed = match &mut self.decoder {
-            Decoder::Zstd(decoder) => decoder.write_all(bytes),
-            Decoder::Gzip(decoder) => decoder.write_all(bytes),
-            Decoder::Bzip2(decoder) => decoder.write_all(bytes),
+        let Self { opening, decoder, not_written } = self;
+        let fed = match opening {
+            None => decoder.take(bytes),
+            Some(opening) => opening.feed(bytes, &mut |opened| decoder.take(opened)),
         };
-        fed.map_err(|error| blame(&self.not_written, error))
+        fed.map_err(|error| blame(not_written, error))
     }
 
     /// Ends the object: the sums of the file that came out of it.
@@ -116,12 +127,9 @@ impl<W: Write> Decoding<W> {
     /// # Errors
     /// Where the object ends too early, or the file cannot be written.
     pub fn end(self) -> Result<Digest, DecodeError> {
-        let Self { decoder, not_written } = self;
-        let ended = match decoder {
-            Decoder::Zstd(decoder) => decoder.finish(),
-            Decoder::Gzip(decoder) => decoder.finish(),
-            Decoder::Bzip2(mut decoder) => decoder.finish(),
-        };
+        let Self { opening, mut decoder, not_written } = self;
+        let opened = opening.map_or(Ok(()), |opening| opening.end(&mut |opened| decoder.take(opened)));
+        let ended = opened.and_then(|()| decoder.end());
         let ended = ended.and_then(|mut plain| plain.flush().map(|()| plain.digest));
         ended.map_err(|error| blame(&not_written, error))
     }
@@ -146,12 +154,32 @@ impl<W: Write> Decoding<W> {
     }
 }
 
+impl<W: Write> Decoder<W> {
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::None(out) => out.write_all(bytes),
+            Self::Zstd(decoder) => decoder.write_all(bytes),
+            Self::Gzip(decoder) => decoder.write_all(bytes),
+            Self::Bzip2(decoder) => decoder.write_all(bytes),
+        }
+    }
+
+    fn end(self) -> io::Result<W> {
+        match self {
+            Self::None(out) => Ok(out),
+            Self::Zstd(decoder) => decoder.finish(),
+            Self::Gzip(decoder) => decoder.finish(),
+            Self::Bzip2(mut decoder) => decoder.finish(),
+        }
+    }
+}
+
 fn blame(not_written: &AtomicBool, error: io::Error) -> DecodeError {
     if not_written.load(Ordering::Relaxed) {
         return DecodeError::Write(error);
     }
     let why = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "it ends within the compressed data".to_owned(),
+        io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
         io::ErrorKind::WriteZero => "there are more bytes after its end".to_owned(),
         _ => format!("it does not decode: {error}"),
     };

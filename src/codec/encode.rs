@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 
 use zstd::stream::raw::CParameter;
 
-use super::Compression;
+use super::age::Sealing;
+use super::{Compression, Recipe};
 
 /// Bytes read at once.
 const CHUNK: usize = 1 << 20;
@@ -30,10 +31,24 @@ const TABLES: [CParameter; 3] =
 /// Where an encoder cannot be started.
 pub fn encode(
     source: impl Read + Send + 'static,
+    recipe: &Recipe,
+    size: u64,
+) -> io::Result<Box<dyn Read + Send>> {
+    let compressed: Box<dyn Read + Send> = match recipe.compression {
+        None => Box::new(source),
+        Some(compression) => compress(BufReader::with_capacity(CHUNK, source), compression, size)?,
+    };
+    if recipe.encrypts() {
+        return Ok(Box::new(Sealing::new(compressed, &recipe.recipients)?));
+    }
+    Ok(compressed)
+}
+
+fn compress(
+    source: BufReader<impl Read + Send + 'static>,
     compression: Compression,
     size: u64,
 ) -> io::Result<Box<dyn Read + Send>> {
-    let source = BufReader::with_capacity(CHUNK, source);
     Ok(match compression {
         Compression::Zstd(level) => Box::new(zstd_encoder(source, level, size, threads(level))?),
         Compression::Gzip => Box::new(flate2::bufread::GzEncoder::new(source, flate2::Compression::new(6))),

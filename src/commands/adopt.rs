@@ -9,10 +9,11 @@ use super::setup::{Failure, Site};
 use crate::adopt::{self, Step};
 use crate::bucket::{Listed, ObjectKey};
 use crate::catalog::Stamp;
+use crate::codec::Identities;
 use crate::config::Config;
 use crate::formats::{self, Format, Judgement, compressed};
 use crate::model::{BackupDate, Engine, ExitCode, Selector, SetId, Severity, Verdict};
-use crate::transfer::{AdoptedSet, Downloader, Pool, RemoteFile};
+use crate::transfer::{AdoptedSet, Downloader, RemoteFile};
 use crate::{causes, report, ui};
 
 /// Adopts what can be, names what cannot, and ends with 1 where there was any such.
@@ -44,15 +45,7 @@ pub(super) async fn adopt(
         })
         .sum();
     let (bars, events) = lines.watch("reading", total, quiet || dry_run);
-    let backup = &config.backup;
-    let downloader = Downloader {
-        bucket: site.bucket.clone(),
-        pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
-        policy: site.policy.clone(),
-        part_size: backup.part_size,
-        events,
-        cancel: cancel.clone(),
-    };
+    let downloader = site.downloader(&config.backup, Identities::default(), events, cancel.clone());
     let mut failed = false;
     for step in steps {
         if cancel.is_cancelled() {

@@ -25,7 +25,7 @@ use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Targ
 use crate::neighbour;
 use crate::plan::{self, Action, SkipReason, Step};
 use crate::report::{RunReport, SetReport, Status};
-use crate::transfer::{Events, Pool, Ranked, Settings, Uploader, Uploads};
+use crate::transfer::{Events, Pool, Ranked, Sealed, Settings, Uploader, Uploads};
 use crate::ui;
 
 /// Sets under way at once; their files share one pool.
@@ -340,8 +340,8 @@ impl<'c> Run<'c> {
     fn uploader(&self, site: &Site, events: Events) -> Uploader {
         let backup = &self.config.backup;
         // Encoders live in the same memory as the parts.
-        let compresses = self.config.sources.values().any(|source| source.compress.is_some());
-        let encoders = if compresses { codec::MEMORY } else { 0 };
+        let any = self.config.sources.values().any(|source| !source.recipe.is_plain());
+        let encoders = if any { codec::MEMORY } else { 0 };
         let memory = backup.buffer_memory().saturating_sub(encoders).max(Backup::LEAST_BUFFERS);
         let settings = Settings {
             policy: site.policy.clone(),
@@ -352,6 +352,7 @@ impl<'c> Run<'c> {
             events,
             cancel: self.cancel.clone(),
             uploads: Arc::new(Uploads::new(&self.config.state.dir, site.bucket.name())),
+            sealed: Arc::new(Sealed::new(&self.config.state.dir, site.bucket.name())),
         };
         Uploader::new(site.bucket.clone(), settings)
     }

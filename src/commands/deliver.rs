@@ -67,9 +67,10 @@ impl Delivery {
         let source = self.inspector.source(step.id.engine).cloned();
         let watch =
             inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
-        let (rank, compress) = (self.rank(&step), source.as_ref().and_then(|source| source.compress));
+        let rank = self.rank(&step);
+        let recipe = source.as_ref().map(|source| source.recipe.clone()).unwrap_or_default();
         let (id, set, stored) = (step.id.clone(), step.set, step.stored);
-        let shipped = self.uploader.ship(Order { id, set, rank, watch, compress, stored }).await;
+        let shipped = self.uploader.ship(Order { id, set, rank, watch, recipe, stored }).await;
         report.seconds = begun.elapsed().as_secs_f64();
         let confirmed = match shipped {
             Ok(confirmed) => confirmed,
@@ -169,7 +170,8 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         FileError::Changed { .. }
         | FileError::CutShort { .. }
         | FileError::OtherContent { .. }
-        | FileError::NotCompared { .. } => Status::Refused,
+        | FileError::NotCompared { .. }
+        | FileError::Sealed { .. } => Status::Refused,
         FileError::Open(_)
         | FileError::Read { .. }
         | FileError::Damaged { .. }

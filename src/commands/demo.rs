@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -103,6 +104,9 @@ impl Stage {
             show(dir.join("state")),
         );
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
+        // As it is installed; `check` looks at that.
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o640))
+            .with_context(|| format!("close {} to others", config.display()))?;
         let program = std::env::current_exe().context("find this program's own file")?;
         Ok(Self { dir: dir.to_owned(), config, program })
     }

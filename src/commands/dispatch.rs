@@ -227,7 +227,8 @@ impl Terminal {
             tier: args.retrieval.tier.unwrap_or(Tier::Standard),
             days: args.retrieval.days.unwrap_or(DEFAULT_DAYS),
         });
-        let order = restore::Order { what, place, existing, retrieval };
+        let identity = args.identity.file;
+        let order = restore::Order { what, place, existing, retrieval, identity };
         let done = restore::restore(config, &order, signals.token(), &self.lines, self.quiet).await;
         interruptible(done, &signals)
     }
@@ -237,6 +238,7 @@ impl Terminal {
             selector: args.selector,
             local: args.local,
             reread: args.reread,
+            identity: args.identity.file,
             sample: args.sample.map(count),
             json: args.json,
         };
@@ -250,8 +252,9 @@ impl Terminal {
         let _log = self.terminal_log();
         let signals = listen()?;
         let (selector, sample) = (args.selector, args.sample.map(count));
-        let drilled =
-            drill::drill(config, selector.as_ref(), sample, signals.token(), &self.lines, self.quiet).await;
+        let (selector, identity) = (selector.as_ref(), args.identity.file.as_deref());
+        let (token, lines) = (signals.token(), &self.lines);
+        let drilled = drill::drill(config, selector, sample, identity, token, lines, self.quiet).await;
         interruptible(drilled, &signals)
     }
 

@@ -7,16 +7,17 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::setup::{Failure, Site};
+use super::setup::{Failure, Site, identities};
 use super::verify::sample;
 use crate::catalog::Entry;
+use crate::codec::Member;
 use crate::config::Config;
 use crate::drill::Throwaway;
 use crate::formats::{self, Format, compressed};
 use crate::inspect::{self, Checked};
 use crate::manifest::Manifest;
 use crate::model::{Engine, ExitCode, Proof, Selector, SetKind, Severity, Verdict};
-use crate::transfer::{Downloader, Pool, Wanted};
+use crate::transfer::{Downloader, Folder, Wanted};
 use crate::{causes, ui};
 
 /// Restores the newest good set of each app, or some by chance, and proves each.
@@ -24,6 +25,7 @@ pub(super) async fn drill(
     config: &Config,
     selector: Option<&Selector>,
     count: Option<usize>,
+    identity: Option<&Path>,
     cancel: CancellationToken,
     lines: &ui::Lines,
     quiet: bool,
@@ -46,15 +48,7 @@ pub(super) async fn drill(
     }
     let (bars, events) =
         lines.watch("restoring", picked.iter().map(|entry| entry.manifest.bytes()).sum(), quiet);
-    let backup = &config.backup;
-    let downloader = Downloader {
-        bucket: site.bucket.clone(),
-        pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
-        policy: site.policy.clone(),
-        part_size: backup.part_size,
-        events,
-        cancel: cancel.clone(),
-    };
+    let downloader = site.downloader(&config.backup, identities(identity)?, events, cancel.clone());
     for entry in &picked {
         let rehearsal = Rehearsal { config, site: &site, downloader: &downloader, manifest: &entry.manifest };
         let drilled = tokio::select! {
@@ -154,14 +148,27 @@ impl Rehearsal<'_> {
         let mut files = Vec::new();
         for stored in &self.manifest.files {
             let name = Path::new(self.manifest.id.name.as_str());
-            let path =
-                if stored.path.is_empty() { to.join(name) } else { to.join(name).join(stored.path.as_str()) };
+            let path = if !stored.members().is_empty() {
+                to.join("archive")
+            } else if stored.path.is_empty() {
+                to.join(name)
+            } else {
+                to.join(name).join(stored.path.as_str())
+            };
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
             }
             let file =
                 std::fs::File::create_new(&path).with_context(|| format!("make {}", path.display()))?;
             let wanted = Wanted::of(stored)?;
+            if !stored.members().is_empty() {
+                let folder = to.join(name);
+                let below = Below(folder.clone());
+                self.downloader.fetch_packed(&wanted, (file, &path), None, below).await?;
+                files.extend(stored.members().iter().map(|member| folder.join(member.path.as_str())));
+                std::fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+                continue;
+            }
             self.downloader.fetch(&wanted, file, &path, None).await?;
             files.push(path);
         }
@@ -198,7 +205,7 @@ impl Rehearsal<'_> {
             Verdict::Whole { .. } | Verdict::NotJudged { .. } => {}
         }
         let how =
-            format!("every byte of {} files compared; {}", self.manifest.files.len(), judgement.verdict);
+            format!("every byte of {} files compared; {}", self.manifest.contents().len(), judgement.verdict);
         Ok(serde_json::json!({ "how": how, "inspected": judgement }))
     }
 
@@ -234,6 +241,19 @@ impl Rehearsal<'_> {
             "check_seconds": checked - loaded,
         });
         Ok((Proof::Restored, details))
+    }
+}
+
+/// The directory that a packed folder is restored into.
+struct Below(PathBuf);
+
+impl Folder for Below {
+    fn open(&mut self, member: &Member) -> std::io::Result<std::fs::File> {
+        let path = self.0.join(member.path.as_str());
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        std::fs::File::create_new(path)
     }
 }
 

@@ -107,7 +107,7 @@ fn row(entry: &Entry) -> Row<'_> {
         date: manifest.date,
         category: manifest.id.category,
         kind: manifest.kind,
-        files: manifest.files.len(),
+        files: manifest.contents().len(),
         size: manifest.plain_bytes(),
         stored: manifest.bytes(),
         verdict: manifest.inspection.as_ref().map(|inspection| inspection.verdict.word()),

@@ -48,6 +48,9 @@ What the host remembers between runs, and the lock; set by \fB[state] dir\fR.
 \fBDBBACKUP_CONFIG\fR
 The configuration file.
 .TP
+\fBDBBACKUP_IDENTITY\fR
+The file with the secret key of age for backups that are encrypted.
+.TP
 \fBAWS_PROFILE\fR, \fBAWS_REGION\fR, \fBAWS_ACCESS_KEY_ID\fR, \fBAWS_SECRET_ACCESS_KEY\fR …
 Credentials and region come from the standard AWS chain.
 ";

@@ -20,6 +20,7 @@ mod inspecting;
 mod late;
 mod list;
 mod man;
+mod placing;
 mod policy;
 mod record;
 mod restore;

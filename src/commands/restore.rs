@@ -1,27 +1,20 @@
 //! `dbbackup restore`: locate, see that there is room, download, compare, rename.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::placing::{Item, fetch_failure, folder, packed, place_failure, room, single};
 use super::retrieve::{self, Reading, Retrieval};
-use super::setup::{Failure, Site};
-use crate::bucket::ObjectKey;
-use crate::checksum::Checksum;
+use super::setup::{Failure, Site, identities};
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
-use crate::restore::{Existing, LocateError, Located, Place, PlaceError, locate, locate_latest};
-use crate::transfer::{Downloader, FetchError, FileRanges, Pool, Ranges, Wanted, file_of_stored};
+use crate::restore::{Existing, LocateError, Located, Place, locate, locate_latest};
+use crate::transfer::{Downloader, Wanted};
 use crate::ui;
-
-/// Files under way at once within a folder; their ranges share one pool.
-const FILES_AT_ONCE: usize = 64;
 
 /// What is to be restored.
 #[derive(Debug, Clone)]
@@ -57,15 +50,8 @@ pub(super) struct Order {
     pub(super) existing: Existing,
     /// Whether what is in an archive class is retrieved and waited for.
     pub(super) retrieval: Option<Retrieval>,
-}
-
-/// One object with its place below the destination.
-#[derive(Debug, Clone)]
-struct Item {
-    wanted: Wanted,
-    /// Path below the folder; empty for a single file.
-    rel: String,
-    stamp: Option<(DateTime<Utc>, u32)>,
+    /// The secret keys for what is encrypted.
+    pub(super) identity: Option<PathBuf>,
 }
 
 /// Everything about to be restored, as one name.
@@ -88,11 +74,15 @@ pub(super) async fn restore(
     lines: &ui::Lines,
     quiet: bool,
 ) -> Result<ExitCode, Failure> {
-    let Order { what, place, existing, retrieval } = order;
+    let Order { what, place, existing, retrieval, .. } = order;
     let site = Site::new(config).await?;
     let job = job(find(&site, what).await?)?;
     let bytes = job.items.iter().map(|item| item.wanted.plain_size()).sum();
     let stored = job.items.iter().map(|item| item.wanted.size).sum();
+    let identities = identities(order.identity.as_deref())?;
+    for item in &job.items {
+        item.wanted.openable(&identities).map_err(fetch_failure)?;
+    }
     // What is in the way shows before a retrieval is paid for, and before hours of waiting.
     if let Where::Dir(dir) = place {
         Place::prepare(dir, &job.name, room(&job.items), *existing).map_err(place_failure)?;
@@ -101,15 +91,7 @@ pub(super) async fn restore(
     let reading = Reading { name: &job.key, wanted };
     retrieve::readable(&site, config, &reading, *retrieval, &cancel, lines, quiet).await?;
     let (bars, events) = lines.watch("restoring", stored, quiet);
-    let backup = &config.backup;
-    let downloader = Downloader {
-        bucket: site.bucket.clone(),
-        pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
-        policy: site.policy.clone(),
-        part_size: backup.part_size,
-        events,
-        cancel,
-    };
+    let downloader = site.downloader(&config.backup, identities, events, cancel);
     let begun = std::time::Instant::now();
     let proven = job.proven;
     let done = match place {
@@ -140,9 +122,10 @@ pub(super) async fn restore(
 async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
     let failure = |error: LocateError| match error {
         LocateError::Bucket(error) => Failure::from(error),
-        LocateError::OtherBucket { .. } | LocateError::Text(_) | LocateError::Several { .. } => {
-            Failure::usage(error)
-        }
+        LocateError::OtherBucket { .. }
+        | LocateError::Text(_)
+        | LocateError::Packed { .. }
+        | LocateError::Several { .. } => Failure::usage(error),
         LocateError::Nothing(_) | LocateError::NoSet(_) => Failure::from(anyhow::Error::new(error)),
     };
     match what {
@@ -211,7 +194,7 @@ fn job(located: Located) -> Result<Job, Failure> {
 
 fn announce(manifest: &Manifest) {
     tracing::info!(
-        files = manifest.files.len(),
+        files = manifest.contents().len(),
         bytes = manifest.bytes(),
         "restoring {} of {}, stored {} by {}",
         manifest.id,
@@ -252,23 +235,17 @@ async fn to_dir(
     let mut place = Place::prepare(dir, &job.name, room(&job.items), existing).map_err(place_failure)?;
     let partial = place.partial().to_owned();
     let fetched = match job.kind {
-        SetKind::File => single(&downloader, &job, &mut place).await,
+        SetKind::File => single(&downloader, &job.items, &mut place).await,
         SetKind::Folder => {
             place.open_folder().map_err(place_failure)?;
-            let result = folder(downloader, job.items, place).await;
+            let result = match job.items.as_slice() {
+                [item] if item.is_packed() => packed(&downloader, item, place).await,
+                _ => folder(downloader, job.items, place).await,
+            };
             return finish(result, &partial);
         }
     };
     finish(fetched.map(|()| place), &partial)
-}
-
-/// Bytes that the files take, and beside them the objects that are being decoded.
-fn room(items: &[Item]) -> u64 {
-    let mut coded: Vec<u64> =
-        items.iter().filter(|item| item.wanted.coding.is_some()).map(|item| item.wanted.size).collect();
-    coded.sort_unstable_by(|a, b| b.cmp(a));
-    let plain: u64 = items.iter().map(|item| item.wanted.plain_size()).sum();
-    plain.saturating_add(coded.iter().take(FILES_AT_ONCE).sum())
 }
 
 fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<PathBuf, Failure> {
@@ -279,139 +256,4 @@ fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<
             Err(failure)
         }
     }
-}
-
-async fn single(downloader: &Downloader, job: &Job, place: &mut Place) -> Result<(), Failure> {
-    let file = place.open_file().map_err(place_failure)?;
-    let ranges = ranges(place)?;
-    for item in &job.items {
-        let handle = file.try_clone().context("open the partial file twice")?;
-        verified(downloader, item, handle, place.partial(), ranges.of(&item.rel)).await?;
-        stamp(&file, item, place.partial());
-    }
-    tell_reused(&ranges);
-    Ok(())
-}
-
-/// The journal beside what is written: an interrupted restore goes on with it.
-fn ranges(place: &Place) -> Result<Arc<Ranges>, Failure> {
-    let journal = place.open_journal().map_err(place_failure)?;
-    let ranges = Ranges::open(journal)
-        .with_context(|| format!("read the journal beside {}", place.partial().display()))?;
-    Ok(ranges)
-}
-
-fn tell_reused(ranges: &Ranges) {
-    let reused = ranges.reused();
-    if reused > 0 {
-        tracing::info!(
-            reused,
-            "[RESUMED] {} were there from a restore that was interrupted: read again, compared, and not fetched again",
-            report::bytes(reused)
-        );
-    }
-}
-
-async fn folder(downloader: Downloader, items: Vec<Item>, place: Place) -> Result<Place, Failure> {
-    let rels: std::collections::HashSet<String> = items.iter().map(|item| item.rel.clone()).collect();
-    let known = |rel: &str| rels.contains(file_of_stored(rel).unwrap_or(rel));
-    place.drop_strangers(&known).map_err(place_failure)?;
-    let ranges = ranges(&place)?;
-    let place = Arc::new(place);
-    let mut tasks: JoinSet<Result<(), Failure>> = JoinSet::new();
-    let mut first: Option<Failure> = None;
-    for item in items {
-        while tasks.len() >= FILES_AT_ONCE {
-            first = first.or(ended(tasks.join_next().await));
-        }
-        if first.is_some() {
-            break;
-        }
-        let (downloader, place) = (downloader.clone(), place.clone());
-        let before = ranges.of(&item.rel);
-        tasks.spawn(async move {
-            let (path, file) = place.open_inside(&item.rel).map_err(place_failure)?;
-            let handle = file.try_clone().context("open a file twice")?;
-            verified(&downloader, &item, handle, &path, before).await?;
-            stamp(&file, &item, &path);
-            Ok(())
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        first = first.or(ended(Some(done)));
-    }
-    if let Some(failure) = first {
-        return Err(failure);
-    }
-    tell_reused(&ranges);
-    Arc::try_unwrap(place).map_err(|_| Failure::from(anyhow::anyhow!("internal: the place is still in use")))
-}
-
-fn ended(done: Option<Result<Result<(), Failure>, tokio::task::JoinError>>) -> Option<Failure> {
-    match done {
-        None | Some(Ok(Ok(()))) => None,
-        Some(Ok(Err(failure))) => Some(failure),
-        Some(Err(error)) => Some(Failure::from(anyhow::anyhow!("internal: a file's task ended: {error}"))),
-    }
-}
-
-/// Fetches one object and, where there is no manifest, compares with the checksum S3 keeps.
-async fn verified(
-    downloader: &Downloader,
-    item: &Item,
-    file: std::fs::File,
-    path: &std::path::Path,
-    before: FileRanges,
-) -> Result<(), Failure> {
-    let mut wanted = item.wanted.clone();
-    if wanted.checksum.is_none() {
-        wanted.checksum = s3_checksum(downloader, &wanted.key).await?;
-    }
-    downloader.fetch(&wanted, file, path, Some(before)).await.map_err(fetch_failure)?;
-    Ok(())
-}
-
-async fn s3_checksum(downloader: &Downloader, key: &ObjectKey) -> Result<Option<Checksum>, Failure> {
-    let info = downloader.bucket.head(key).await?;
-    let whole = |sum: &Checksum| {
-        sum.scope == crate::checksum::Scope::FullObject && sum.algorithm != crate::checksum::Algorithm::Sha256
-    };
-    Ok(info.and_then(|info| info.checksum).filter(whole))
-}
-
-/// Gives the file the time and the permission bits it had at the source. A file system that refuses
-/// them still holds the right bytes, so that is a warning.
-fn stamp(file: &std::fs::File, item: &Item, path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let Some((mtime, mode)) = item.stamp else {
-        return;
-    };
-    let set = file
-        .set_permissions(std::fs::Permissions::from_mode(mode & 0o777))
-        .and_then(|()| file.set_modified(mtime.into()));
-    if let Err(error) = set {
-        tracing::warn!("keep time and permissions of {}: {error}", path.display());
-    }
-}
-
-pub(super) fn fetch_failure(error: FetchError) -> Failure {
-    match error {
-        FetchError::Bucket(error) => Failure::from(error),
-        FetchError::Cancelled => Failure { code: ExitCode::Interrupted, error: error.into() },
-        FetchError::Damaged { .. }
-        | FetchError::Write { .. }
-        | FetchError::NoRoom { .. }
-        | FetchError::Internal(_) => Failure::from(anyhow::Error::new(error)),
-    }
-}
-
-fn place_failure(error: PlaceError) -> Failure {
-    let code = match &error {
-        PlaceError::Busy(_) => ExitCode::Locked,
-        PlaceError::Exists(_)
-        | PlaceError::NoSpace { .. }
-        | PlaceError::Unsafe(_)
-        | PlaceError::Io { .. } => ExitCode::Failed,
-    };
-    Failure { code, error: error.into() }
 }

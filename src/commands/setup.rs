@@ -1,13 +1,18 @@
 //! What every command that talks to the bucket needs: the configuration, the bucket, the catalog.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::bucket::{Bucket, BucketError, ErrorKind};
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::codec::Identities;
+use crate::config::{Backup, Config};
 use crate::model::ExitCode;
 use crate::retry::Policy;
+use crate::transfer::{Downloader, Events, Pool};
 
 /// Why a command could not do its work at all: the exit code, and the error to show.
 #[derive(Debug)]
@@ -39,6 +44,11 @@ impl From<BucketError> for Failure {
     }
 }
 
+/// The secret keys in a file, or none.
+pub(super) fn identities(file: Option<&Path>) -> Result<Identities, Failure> {
+    file.map_or_else(|| Ok(Identities::default()), Identities::read).map_err(Failure::usage)
+}
+
 /// The bucket as configured, and its catalog.
 #[derive(Debug, Clone)]
 pub(super) struct Site {
@@ -60,6 +70,25 @@ impl Site {
             .patient(bucket.clone(), backup.outage_patience);
         let catalog = Catalog::new(bucket.clone(), &config.state.dir, policy.clone());
         Ok(Self { bucket, catalog, policy })
+    }
+
+    /// What fetches objects as `[backup]` says.
+    pub(super) fn downloader(
+        &self,
+        backup: &Backup,
+        identities: Identities,
+        events: Events,
+        cancel: CancellationToken,
+    ) -> Downloader {
+        Downloader {
+            bucket: self.bucket.clone(),
+            pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
+            policy: self.policy.clone(),
+            part_size: backup.part_size,
+            identities,
+            events,
+            cancel,
+        }
     }
 
     /// Makes sure that the bucket answers and takes these credentials. An identity that may only

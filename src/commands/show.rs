@@ -75,7 +75,7 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
             "{} ({} bytes) in {} files",
             report::bytes(manifest.plain_bytes()),
             manifest.plain_bytes(),
-            manifest.files.len()
+            manifest.contents().len()
         ),
     );
     if manifest.bytes() != manifest.plain_bytes() {
@@ -130,8 +130,10 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
         );
         if let Some(coding) = &file.coding {
             let sum = &coding.plain_checksum;
-            let _infallible =
-                writeln!(text, "    {} of {} bytes, {sum}", coding.compression, coding.plain_size);
+            let _infallible = writeln!(text, "    {} of {} bytes, {sum}", coding.recipe, coding.plain_size);
+            for recipient in &coding.recipe.recipients {
+                let _infallible = writeln!(text, "    encrypted to {recipient}");
+            }
         }
     }
     text

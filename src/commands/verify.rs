@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::setup::{Failure, Site};
+use super::setup::{Failure, Site, identities};
 use crate::bucket::ObjectKey;
 use crate::catalog::{Entry, Loaded};
 use crate::checksum::{Algorithm, Digest};
 use crate::config::Config;
-use crate::manifest::{Manifest, StoredFile};
+use crate::manifest::{Content, Manifest, StoredFile};
 use crate::model::{ExitCode, Proof, Selector, SetId, Severity};
-use crate::transfer::{Downloader, Pool, Wanted};
+use crate::transfer::{Downloader, Wanted};
 use crate::verify::{self, Fault, Kind};
 use crate::{report, ui};
 
@@ -36,6 +36,8 @@ pub(super) struct Query {
     pub(super) local: bool,
     /// Also by reading every byte.
     pub(super) reread: bool,
+    /// The secret keys for what is encrypted.
+    pub(super) identity: Option<PathBuf>,
     /// Only so many sets, by chance.
     pub(super) sample: Option<usize>,
     /// One JSON document.
@@ -50,6 +52,8 @@ struct Document {
     good: usize,
     recorded: usize,
     reread: bool,
+    /// Objects that are encrypted to others than the identities given: compared as they are stored.
+    sealed: usize,
     seconds: f64,
     faults: Vec<Fault>,
 }
@@ -78,15 +82,14 @@ pub(super) async fn verify(
     let objects = entries.iter().map(|entry| entry.manifest.files.len()).sum();
     let bytes = entries.iter().map(|entry| entry.manifest.bytes()).sum();
     let (bars, events) = lines.watch("reading", if query.reread { bytes } else { 0 }, quiet || !query.reread);
-    let backup = &config.backup;
-    let downloader = Downloader {
-        bucket: site.bucket.clone(),
-        pool: Pool::new(backup.concurrency, backup.buffer_memory(), backup.part_size),
-        policy: site.policy.clone(),
-        part_size: backup.part_size,
-        events,
-        cancel,
+    let identities = identities(query.identity.as_deref())?;
+    let downloader = site.downloader(&config.backup, identities, events, cancel);
+    let files = entries.iter().flat_map(|entry| &entry.manifest.files);
+    let closed = |file: &&StoredFile| {
+        let recipients = file.coding.as_ref().map_or(&[][..], |coding| &coding.recipe.recipients);
+        !recipients.is_empty() && !downloader.identities.open(recipients)
     };
+    let sealed = if query.reread { files.filter(closed).count() } else { 0 };
     let checker = Checker { site, downloader, local: query.local, reread: query.reread };
     let (good, recorded) = checker.check(entries, &mut faults).await?;
     drop(checker);
@@ -98,6 +101,7 @@ pub(super) async fn verify(
         good,
         recorded,
         reread: query.reread,
+        sealed,
         seconds: begun.elapsed().as_secs_f64(),
         faults,
     };
@@ -234,14 +238,18 @@ impl Checker {
     }
 
     async fn read(&self, file: &StoredFile) -> Result<Option<Fault>, Failure> {
-        let wanted =
+        let mut wanted =
             Wanted::of(file).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))?;
+        if wanted.openable(&self.downloader.identities).is_err() {
+            // Its bytes are compared as they are stored.
+            wanted.coding = None;
+        }
         match self.downloader.stream(&wanted, &mut std::io::sink()).await {
             Ok(_) => Ok(None),
             Err(crate::transfer::FetchError::Damaged { how, .. }) => {
                 Ok(Some(Fault::error(Kind::Damaged, &file.key, how, verify::LOST)))
             }
-            Err(error) => Err(super::restore::fetch_failure(error)),
+            Err(error) => Err(super::placing::fetch_failure(error)),
         }
     }
 
@@ -278,13 +286,13 @@ async fn local(manifest: &Manifest) -> Result<Vec<Fault>, Failure> {
     }
     let manifest = manifest.clone();
     tokio::task::spawn_blocking(move || {
-        manifest.files.iter().filter_map(|file| on_disk(&manifest, file)).collect()
+        manifest.contents().iter().filter_map(|file| on_disk(&manifest, file)).collect()
     })
     .await
     .map_err(|error| Failure::from(anyhow::anyhow!("internal: a reading thread ended: {error}")))
 }
 
-fn on_disk(manifest: &Manifest, file: &StoredFile) -> Option<Fault> {
+fn on_disk(manifest: &Manifest, file: &Content<'_>) -> Option<Fault> {
     let mut path = PathBuf::from(&manifest.source);
     if !file.path.is_empty() {
         path.push(file.path.as_str());
@@ -313,14 +321,10 @@ fn on_disk(manifest: &Manifest, file: &StoredFile) -> Option<Fault> {
             Err(error) => return fault(format!("it cannot be read: {error}")),
         }
     }
-    if digest.len() == file.plain_size() && digest.full_object() == *file.plain_checksum() {
+    if digest.len() == file.size && digest.full_object() == *file.checksum {
         return None;
     }
-    fault(format!(
-        "it is not what was stored from here: {} bytes now, {} then",
-        digest.len(),
-        file.plain_size()
-    ))
+    fault(format!("it is not what was stored from here: {} bytes now, {} then", digest.len(), file.size))
 }
 
 fn text(document: &Document) -> String {
@@ -352,5 +356,12 @@ fn text(document: &Document) -> String {
         document.seconds,
         document.recorded,
     );
+    if document.sealed > 0 {
+        let _infallible = writeln!(
+            text,
+            "{} objects are encrypted: each was compared as it is stored; --identity FILE looks into it too",
+            document.sealed
+        );
+    }
     text
 }

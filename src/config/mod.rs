@@ -5,6 +5,7 @@
 //! ever held.
 
 mod backup;
+mod engine;
 mod error;
 mod locate;
 mod names;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 
 use crate::calendar::CategoryRules;
-use crate::codec::Compression;
+use crate::codec::Recipe;
 use crate::expect::Expect;
 use crate::model::{Bandwidth, Category, Engine, Rate};
 use crate::neighbour::IoClass;
@@ -176,8 +177,8 @@ pub struct Source {
     pub min_size: u64,
     /// The operator's own check of each set.
     pub check: Check,
-    /// How what is not compressed yet is compressed on its way. Default: not at all.
-    pub compress: Option<Compression>,
+    /// What is done to its backups on their way: `compress`, `encrypt`. Default: nothing.
+    pub recipe: Recipe,
 }
 
 /// `check_command` and `check_timeout` of an engine.

@@ -10,17 +10,13 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::error::{ConfigError, Report};
-use super::section::{At, Section};
+use super::section::Section;
 use super::values::MIB;
-use super::{
-    Check, ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Source, Sse, State,
-};
+use super::{ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Sse, State};
 use super::{names, secrets, values};
-use crate::codec::Compression;
 use crate::expect::{Expect, Schedule};
 use crate::model::{Category, Engine, RelPath};
 use crate::network::Networks;
-use crate::source::Excludes;
 
 pub(super) const SECTIONS: [&str; 10] =
     ["oracle", "mysql", "mssql", "s3", "network", "log", "state", "backup", "drill", "expect"];
@@ -40,7 +36,7 @@ pub(super) const ON_CUT_SHORT: [(&str, OnCutShort); 2] =
 
 /// What a rate looks like.
 const RATES: &str = "a rate with its unit, such as \"64KiB/s\" or \"80Mbit/s\"";
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// A part of 5 GiB over a line of 1 Mbit/s takes half a day.
 pub(super) const DAY: Duration = Duration::from_hours(24);
@@ -72,7 +68,7 @@ pub(super) fn parse(text: &str, path: &Path, hostname: &str) -> Result<Config, C
     }
     let document = document.get_ref();
     sections(document, &mut report);
-    let sources = sources(document, &mut report);
+    let sources = super::engine::sources(document, &mut report);
     let s3 = s3(document, hostname, &mut report);
     let network = network(document, &mut report);
     let log = log(document, &mut report);
@@ -111,86 +107,6 @@ fn sections(document: &DeTable<'_>, report: &mut Report<'_>) {
             "none of these sections is there, so there is nothing to back up; add at least one with its `source`",
         );
     }
-}
-
-fn sources(document: &DeTable<'_>, report: &mut Report<'_>) -> BTreeMap<Engine, Source> {
-    let mut sources = BTreeMap::new();
-    for engine in Engine::ALL {
-        if document.contains_key(engine.as_str()) {
-            let mut section = Section::open(document, engine.as_str(), report);
-            if let Some(source) = source(engine, &mut section) {
-                sources.insert(engine, source);
-            }
-            section.finish();
-        }
-    }
-    sources
-}
-
-fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
-    let known = section.has("source");
-    let dir = section.path("source");
-    if !known {
-        section.missing("source", "the absolute path of the directory that holds the backups");
-    }
-    let allowed = "paths or globs relative to `source`, such as \"excluded-db\" or \"api1/test\"";
-    let patterns = section.list("exclude", allowed, |text| {
-        Excludes::new(std::slice::from_ref(&text.to_owned())).map(|_| text.to_owned())
-    });
-    let exclude = match patterns {
-        None => Excludes::default(),
-        Some(At { value, span }) => match Excludes::new(&value) {
-            Ok(excludes) => excludes,
-            Err(why) => {
-                section.problem(&span, "exclude", format!("{why}; allowed: {allowed}"));
-                return None;
-            }
-        },
-    };
-    let (mut include_level1, mut include_differential, mut include_log) = (false, false, false);
-    match engine {
-        Engine::Oracle => include_level1 = section.flag("include_level1", false),
-        Engine::Mysql => {}
-        Engine::Mssql => {
-            include_differential = section.flag("include_differential", false);
-            include_log = section.flag("include_log", false);
-        }
-    }
-    let min_size = section.size("min_size", 0..=BUFFER_MAX, Source::MIN_SIZE).value;
-    let priority = section.number("priority", 0, 100, 0).value;
-    let check = check(section);
-    let compress = section.text("compress", Compression::ALLOWED, |text| match text {
-        "none" => Ok(None),
-        text => text.parse::<Compression>().map(Some),
-    });
-    Some(Source {
-        dir: dir?.value,
-        exclude,
-        include_level1,
-        include_differential,
-        include_log,
-        priority,
-        min_size,
-        check,
-        compress: compress.and_then(|at| at.value),
-    })
-}
-
-fn check(section: &mut Section<'_, '_, '_>) -> Check {
-    let allowed = "the program and its arguments, one of them with {path} in it, such as \
-                   [\"/usr/local/bin/check-backup\", \"{path}\"]";
-    let command = section.list("check_command", allowed, |text| Ok(text.to_owned()));
-    let timeout = section.duration("check_timeout", SECOND..=DAY, Check::TIMEOUT);
-    let Some(At { value: command, span }) = command else {
-        return Check { command: Vec::new(), timeout };
-    };
-    let named = command.first().is_some_and(|program| !program.is_empty() && !program.contains(Check::PLACE));
-    let placed = command.iter().any(|argument| argument.contains(Check::PLACE));
-    let whole = command.iter().all(|argument| !argument.contains('\0'));
-    if !named || !placed || !whole {
-        section.problem(&span, "check_command", format!("cannot be run for each set; allowed: {allowed}"));
-    }
-    Check { command, timeout }
 }
 
 fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option<S3> {

@@ -37,8 +37,21 @@ impl Config {
                 out.raw("check_command", &list(&source.check.command));
             }
             out.set("check_timeout", &show_duration(source.check.timeout));
-            let compress = source.compress.map_or_else(|| "none".to_owned(), |form| form.to_string());
+            let recipe = &source.recipe;
+            match engine {
+                Engine::Oracle | Engine::Mysql => {
+                    out.set("pack", if recipe.pack.is_some() { "tar" } else { "none" });
+                }
+                Engine::Mssql => {}
+            }
+            let compress = recipe.compression.map_or_else(|| "none".to_owned(), |form| form.to_string());
             out.set("compress", &compress);
+            if recipe.encrypts() {
+                let keys: Vec<String> = recipe.recipients.iter().map(ToString::to_string).collect();
+                out.raw("encrypt", &list(&keys));
+            } else {
+                out.comment("encrypt: nobody");
+            }
         }
         self.render_s3(&mut out);
         out.section("network");

@@ -9,6 +9,8 @@ use super::{ChecksumChoice, Config, ConfigError, LogFormat, OnCutShort, Origin, 
 use crate::model::{Category, Engine};
 
 const LEAST: &str = "[mysql]\nsource = \"/srv/mysql\"\n[s3]\nbucket = \"example-backup\"\n";
+/// Of a pair that was made for this.
+const PUBLIC_KEY: &str = "age1waps80f6rlmn3skl5f3fm2j3tjhnn89rj4k6qp5m25kk7nt4nfzq0vskk7";
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
@@ -408,7 +410,11 @@ fn every_option_is_in_the_example_and_can_be_switched_on() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = dir.path().join("ca.pem");
     std::fs::write(&bundle, "-----BEGIN CERTIFICATE-----\n").unwrap();
-    let text = uncommented(true).replace("/etc/ssl/private-ca.pem", bundle.to_str().unwrap());
+    // What the example names for a key is none, so that nobody encrypts to it.
+    let text = uncommented(true)
+        .replace("/etc/ssl/private-ca.pem", bundle.to_str().unwrap())
+        .replace("age1your-public-key", PUBLIC_KEY)
+        .replace("age1the-one-in-the-safe", PUBLIC_KEY);
     let rendered = parse(&text).unwrap_or_else(|error| panic!("{error}")).render();
     // The rendering shows an option that is not set as a comment `# key: …`.
     let unset: Vec<&str> = rendered.lines().skip(1).filter(|line| line.starts_with('#')).collect();
@@ -416,4 +422,22 @@ fn every_option_is_in_the_example_and_can_be_switched_on() {
     for option in rendered.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key) {
         assert!(EXAMPLE.contains(&format!("{option} = ")), "{option} is not in the example");
     }
+}
+
+#[test]
+fn keys_to_encrypt_to_are_public_ones_and_a_secret_one_is_not_repeated() {
+    let with = |keys: &str| {
+        let text =
+            format!("[mysql]\nsource = \"/srv/mysql\"\nencrypt = {keys}\n[s3]\nbucket = \"acme-backups\"\n");
+        problems(&text).remove(0).to_string()
+    };
+    let secret = "AGE-SECRET-KEY-1UAJSQ65GRJZLNDCN59WUMGHEYSQ0XTVTVKL74T39Y7XY37QCS59S22CK5G";
+    let told = with(&format!("[\"{secret}\"]"));
+    assert!(told.contains("[mysql] encrypt: that is a secret key") && !told.contains("UAJSQ65"), "{told}");
+    for keys in ["[\"age1your-public-key\"]", "[\"ssh-ed25519 AAAAC3Nz\"]"] {
+        let told = with(keys);
+        assert!(told.contains("no public key of age") && told.contains("age-keygen -y"), "{told}");
+    }
+    assert!(with("[]").contains("a list of 0 keys"));
+    assert!(with(&format!("\"{PUBLIC_KEY}\"")).contains("a list of public keys of age"));
 }

@@ -109,7 +109,8 @@ const OTHERS: [&str; 14] = [
     "torrent",
 ];
 
-/// What a bucket can be asked of its set-up; each is answered by a rule ([`Fault::Say`]) or by 501.
+/// What a bucket can be asked of its set-up; each is answered by a rule ([`Fault::Say`]) or as one that was
+/// never made.
 ///
 /// [`Fault::Say`]: super::Fault::Say
 const POSTURE: [(&str, Op); 6] = [

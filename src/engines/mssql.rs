@@ -33,7 +33,7 @@ mod tests {
             priority: 0,
             min_size: Source::MIN_SIZE,
             check: Check { command: Vec::new(), timeout: Check::TIMEOUT },
-            compress: None,
+            recipe: crate::codec::Recipe::default(),
         };
         for name in ["a.bak", "a.BAK", "a.Bak"] {
             assert!(matches!(kind(name, &source), NameKind::Backup), "{name}");

@@ -115,11 +115,11 @@ pub fn shape(name: &str) -> String {
 /// # Errors
 /// What reading gave.
 pub fn judge_restored(manifest: &Manifest, files: &[PathBuf]) -> io::Result<Judgement> {
-    let stored = manifest.files.iter();
+    let contents_then = manifest.contents();
+    let stored = contents_then.iter();
     if manifest.id.engine != Engine::Oracle {
-        let entries: Vec<dump_dir::Entry<'_>> = stored
-            .map(|file| dump_dir::Entry { name: file.path.as_str(), size: file.plain_size() })
-            .collect();
+        let entries: Vec<dump_dir::Entry<'_>> =
+            stored.map(|file| dump_dir::Entry { name: file.path.as_str(), size: file.size }).collect();
         return Ok(judge_dump_folder(&entries));
     }
     let contents: Vec<Lazy<'_>> = files.iter().map(|path| Lazy(path)).collect();
@@ -127,7 +127,7 @@ pub fn judge_restored(manifest: &Manifest, files: &[PathBuf]) -> io::Result<Judg
         .zip(&contents)
         .map(|(file, content)| rman::Piece {
             name: file.path.as_str(),
-            size: file.plain_size(),
+            size: file.size,
             mtime: file.mtime.into(),
             content,
         })

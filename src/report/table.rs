@@ -90,7 +90,7 @@ pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Ut
             Cell::new(manifest.id.key()),
             Cell::new(manifest.date),
             Cell::new(manifest.id.category),
-            right(manifest.files.len()),
+            right(manifest.contents().len()),
             right(bytes(manifest.plain_bytes())),
             Cell::new(verdict(manifest.inspection.as_ref())),
             Cell::new(entry.proof()),

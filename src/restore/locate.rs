@@ -51,6 +51,16 @@ pub enum LocateError {
         /// Their keys, a line each.
         keys: String,
     },
+    /// It went in with the others.
+    #[error(
+        "{file} is packed with the rest of {set}: restore that, or write its archive to `tar x` with --stdout"
+    )]
+    Packed {
+        /// Path inside the folder.
+        file: String,
+        /// Key of the set.
+        set: String,
+    },
     /// The bucket did not answer, or its record cannot be used.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -112,15 +122,21 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
         if let Some(file) = manifest.files.iter().find(|file| file.path.as_str() == rest || file.key == full)
         {
             let file = Box::new(file.clone());
-            return Ok(Located::FileOfSet(manifest, file));
+            // A packed folder by its object's name.
+            let whole = file.path.is_empty();
+            return Ok(if whole { Located::Set(manifest) } else { Located::FileOfSet(manifest, file) });
+        }
+        if manifest.contents().iter().any(|content| content.path.as_str() == rest) {
+            return Err(LocateError::Packed { file: rest, set: id.key() });
         }
     }
-    // The object of a compressed file, by its own name.
-    if let Some(id) = codec::without_suffix(inside).and_then(|bare| SetId::parse_key(bare).ok())
-        && let Known::Stored(manifest) = catalog.lookup(&id).await?
-        && manifest.files.iter().any(|file| file.key == full)
-    {
-        return Ok(Located::Set(manifest));
+    // The object of a compressed or encrypted file, by its own name.
+    for id in codec::without_suffix(inside).filter_map(|bare| SetId::parse_key(bare).ok()) {
+        if let Known::Stored(manifest) = catalog.lookup(&id).await?
+            && manifest.files.iter().any(|file| file.key == full)
+        {
+            return Ok(Located::Set(manifest));
+        }
     }
     loose(text, inside, bucket).await
 }

@@ -71,7 +71,10 @@ impl FileJob {
     pub(super) async fn upload_for(&self, begin: Begin) -> Result<Unfinished, FileError> {
         let algorithm = self.bucket().algorithm();
         let (left, instead_of) = match begin {
-            Begin::WhereItStopped => (self.unfinished(algorithm).await, None),
+            Begin::WhereItStopped => match self.unfinished(algorithm).await {
+                Some((upload, _)) if !self.is_repeatable() => (None, Some(upload)),
+                left => (left, None),
+            },
             Begin::With(left) => (Some(left), None),
             Begin::Begun(upload) => return Ok(Unfinished::new(upload)),
             Begin::Anew { instead_of } => (None, Some(instead_of)),
@@ -212,12 +215,12 @@ impl FileJob {
             .max_by_key(|upload| upload.initiated)?;
         let upload = MultipartUpload { key: self.key.clone(), id: newest.id, algorithm: Some(algorithm) };
         let parts = self.bucket().list_parts(&upload).await.ok()?;
-        tracing::info!(
-            key = %self.key,
-            parts = parts.len(),
-            "going on with an unfinished upload of {}",
-            self.file.path.display()
-        );
+        let (path, count) = (self.file.path.display(), parts.len());
+        if self.is_repeatable() {
+            tracing::info!(key = %self.key, parts = count, "going on with an unfinished upload of {path}");
+        } else {
+            tracing::info!(key = %self.key, "{path} is encrypted, never twice alike: its unfinished upload begins anew");
+        }
         Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
     }
 }

@@ -18,7 +18,7 @@ use super::ranked::Rank;
 use super::{Events, FileProgress};
 use crate::bucket::{Bucket, BucketError, ErrorKind, KeyError, ObjectKey};
 use crate::checksum::{Algorithm, Checksum, Digest, Fold};
-use crate::codec::{Coding, DecodeError, Decoding};
+use crate::codec::{Coding, DecodeError, Decoding, Identities};
 use crate::manifest::StoredFile;
 use crate::retry::Policy;
 
@@ -38,6 +38,19 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Whether `identities` open it, if it has to be opened.
+    ///
+    /// # Errors
+    /// [`FetchError::NoIdentity`] where they do not.
+    pub fn openable(&self, identities: &Identities) -> Result<(), FetchError> {
+        let recipients = self.coding.as_ref().map_or(&[][..], |coding| &coding.recipe.recipients);
+        if recipients.is_empty() || identities.open(recipients) {
+            return Ok(());
+        }
+        let recipients = recipients.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        Err(FetchError::NoIdentity { key: self.key.to_string(), recipients, none: identities.is_empty() })
+    }
+
     /// The object that a manifest names.
     ///
     /// # Errors
@@ -72,6 +85,23 @@ pub enum FetchError {
         key: String,
         /// What differs.
         how: String,
+    },
+    /// It is encrypted to others.
+    #[error(
+        "{key} is encrypted to {recipients}; {}",
+        if *none {
+            "name the file that holds the secret key: --identity FILE"
+        } else {
+            "none of the identities that were given opens it"
+        }
+    )]
+    NoIdentity {
+        /// The key.
+        key: String,
+        /// The public keys that it is for.
+        recipients: String,
+        /// Whether no identity was given at all.
+        none: bool,
     },
     /// The disk did not take it.
     #[error("write {}: {source}", path.display())]
@@ -132,6 +162,8 @@ pub struct Downloader {
     pub policy: Policy,
     /// Bytes of a range.
     pub part_size: u64,
+    /// What opens objects that are encrypted.
+    pub identities: Identities,
     /// Where progress goes.
     pub events: Events,
     /// Ends the command.
@@ -280,7 +312,8 @@ impl Downloader {
             DecodeError::Damaged(how) => FetchError::Damaged { key: wanted.key.to_string(), how },
             DecodeError::Write(source) => not_written(source),
         };
-        let mut decoding = Decoding::new(coding, out).map_err(not_written)?;
+        wanted.openable(&self.identities)?;
+        let mut decoding = Decoding::new(coding, &self.identities, out).map_err(not_written)?;
         let whole = self.stream_stored(wanted, &mut |chunk| decoding.feed(chunk).map_err(blame)).await?;
         decoding.finish(coding).map_err(blame)?;
         Ok(whole)

@@ -1,19 +1,21 @@
-//! A file that is stored compressed: read once, encoded on a blocking thread, cut into parts of one size
+//! A file that is stored compressed or encrypted: read once, encoded on a blocking thread, cut into parts of one size
 //! as the bytes come.
 //!
 //! What must stay true: whoever fills a part already holds its slot and its memory; an encoder holds its
-//! share of [`crate::codec::MEMORY`] as long as it lives. Encoders are deterministic, so the parts of an
-//! interrupted run are made again and compared; one that differs is sent again in its place.
+//! share of [`crate::codec::MEMORY`] as long as it lives. Compression is deterministic, so the parts of an
+//! interrupted run are made again and compared; one that differs is sent again in its place. What is
+//! encrypted is never the same twice: such an upload begins anew.
 
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
+use super::arrived::{Arrived, Done};
 use super::begin::{Begin, Failed, Parts};
 use super::encoding::Encoding;
 use super::existing::Ours;
-use super::multipart::{Done, STREAM_MEMORY, joined, reusable};
+use super::multipart::{STREAM_MEMORY, joined, reusable};
 use super::parts::{MAX_PARTS, PartPlan};
 use super::pool::Slot;
 use super::reader::{Sums, blocking};
@@ -22,7 +24,7 @@ use super::spool::{Room, Spool};
 use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::{MultipartUpload, Overwrite, PartReceipt};
-use crate::codec::Compression;
+use crate::codec::{Coding, Recipe};
 
 /// A part that is encoded, with the slot it is sent in.
 struct Ready {
@@ -41,14 +43,14 @@ enum Whole {
 }
 
 impl FileJob {
-    /// Sends the file in the form that `compression` gives it. `memory` is the encoder's share.
+    /// Sends the file in the form that `recipe` gives it. `memory` is the encoder's share.
     pub(super) async fn put_encoded(
         self: &Arc<Self>,
-        compression: Compression,
+        recipe: &Recipe,
         memory: Option<OwnedSemaphorePermit>,
         progress: &Arc<FileProgress>,
     ) -> Result<Sent, FileError> {
-        let bound = Compression::bound(self.file.stamp.size);
+        let bound = recipe.bound(self.file.stamp.size);
         let plan = PartPlan::new(bound, self.part_size())
             .map_err(|source| FileError::TooLarge { path: self.file.path.clone(), source })?;
         let part = plan.part_size().min(bound);
@@ -57,9 +59,9 @@ impl FileJob {
         loop {
             let held = match memory.take() {
                 Some(memory) => memory,
-                None => self.encoder_memory(compression).await?,
+                None => self.encoder_memory(recipe).await?,
             };
-            match self.try_encoded(compression, held, part, progress, begin).await {
+            match self.try_encoded(recipe, held, part, progress, begin).await {
                 Ok(sent) => return Ok(sent),
                 Err(failed) => begin = self.begin_again(failed, &mut attempt).await?,
             }
@@ -69,13 +71,13 @@ impl FileJob {
     /// The file as one object.
     async fn try_encoded(
         self: &Arc<Self>,
-        compression: Compression,
+        recipe: &Recipe,
         memory: OwnedSemaphorePermit,
         part: u64,
         progress: &Arc<FileProgress>,
         begin: Begin,
     ) -> Result<Sent, Failed> {
-        let (encoding, first) = match self.without_parts(compression, memory, part, progress).await? {
+        let (encoding, first) = match self.without_parts(recipe, memory, part, progress).await? {
             Whole::Sent(sent) => return Ok(*sent),
             Whole::Begun(encoding, first) => (encoding, first),
         };
@@ -87,7 +89,7 @@ impl FileJob {
     /// What is small when it is compressed, or there already, needs no parts.
     async fn without_parts(
         self: &Arc<Self>,
-        compression: Compression,
+        recipe: &Recipe,
         memory: OwnedSemaphorePermit,
         part: u64,
         progress: &Arc<FileProgress>,
@@ -96,15 +98,15 @@ impl FileJob {
         if self.taken
             && let Some(info) = self.head().await?
         {
-            return sent(self.compare_encoded(compression, memory, &info, progress).await?);
+            return sent(self.compare_encoded(recipe, memory, &info, progress).await?);
         }
-        let encoding = self.begin_encoding(compression, memory).await?;
+        let encoding = self.begin_encoding(recipe, memory).await?;
         let (encoding, first) = self.next_part(encoding, part).await?;
         if first.ended
             && let Some(body) = first.spool.in_memory()
         {
             let (coding, judgement) = blocking(|| encoding.finish()).await?;
-            let put = self.put_single(first, body, compression, progress).await?;
+            let put = self.put_single(first, body, &coding, progress).await?;
             // What stood there already may have been made from the file in another way.
             return sent(Sent { judgement, coding: put.coding.or(Some(coding)), ..put });
         }
@@ -113,8 +115,8 @@ impl FileJob {
             match self.head().await {
                 Ok(Some(info)) => {
                     drop((encoding, first));
-                    let memory = self.encoder_memory(compression).await?;
-                    return sent(self.compare_encoded(compression, memory, &info, progress).await?);
+                    let memory = self.encoder_memory(recipe).await?;
+                    return sent(self.compare_encoded(recipe, memory, &info, progress).await?);
                 }
                 Ok(None) | Err(FileError::NotCompared { .. }) => {}
                 Err(error) => return Err(error),
@@ -126,11 +128,11 @@ impl FileJob {
     /// The file, opened and ready to be encoded.
     pub(super) async fn begin_encoding(
         &self,
-        compression: Compression,
+        recipe: &Recipe,
         memory: OwnedSemaphorePermit,
     ) -> Result<Encoding, FileError> {
-        let (file, watch, cancel) = (self.file.clone(), self.watch, self.cancel());
-        blocking(move || Encoding::begin(file, compression, watch, cancel, memory)).await
+        let (input, watch, cancel, recipe) = (self.input(), self.watch, self.cancel(), recipe.clone());
+        blocking(move || Encoding::begin(input, recipe, watch, cancel, memory)).await
     }
 
     /// Encodes the next part of at most `len` bytes.
@@ -161,7 +163,7 @@ impl FileJob {
         self: &Arc<Self>,
         first: Ready,
         body: bytes::Bytes,
-        compression: Compression,
+        coding: &Coding,
         progress: &FileProgress,
     ) -> Result<Sent, FileError> {
         let Ready { sums, plain, slot, spool, .. } = first;
@@ -169,6 +171,7 @@ impl FileJob {
         let wire = self.bucket().algorithm();
         let ours =
             Ours { size, crc64: sums.crc64().full_object(), wire: wire.map(|_| sums.wire().full_object()) };
+        self.note_sealed(&ours, 1, coding);
         let (same, bytes) = match self.put_once(&body, &ours).await? {
             Some(same) => (same, size),
             // There is such an object: sent before, or by an attempt whose answer was lost.
@@ -176,7 +179,7 @@ impl FileJob {
                 Ok(same) => (same, 0),
                 Err(other @ FileError::OtherContent { .. }) => {
                     drop((body, spool, slot));
-                    return self.made_otherwise(compression, other, progress).await;
+                    return self.made_otherwise(&coding.recipe, other, progress).await;
                 }
                 Err(error) => return Err(error),
             },
@@ -195,13 +198,13 @@ impl FileJob {
         progress: &Arc<FileProgress>,
     ) -> Result<Sent, FileError> {
         let mut tasks: JoinSet<Result<Done, FileError>> = JoinSet::new();
-        let mut done: Vec<Done> = Vec::new();
+        let mut done = Arrived::default();
         let mut size = 0;
         let mut ready = first;
         let mut number = 1;
         loop {
             while let Some(finished) = tasks.try_join_next() {
-                done.push(joined(finished)?);
+                done.add(joined(finished)?);
             }
             let (len, ended) = (ready.spool.len(), ready.ended);
             // The end may come exactly behind a full part.
@@ -210,7 +213,7 @@ impl FileJob {
                 let there = stored.get(&number).filter(|stored| stored.size == len);
                 if let Some(receipt) = reusable(there, &ready.sums) {
                     progress.advance(ready.plain);
-                    done.push((number, receipt, ready.sums, 0));
+                    done.add((number, receipt, ready.sums, 0));
                 } else {
                     let (job, upload, progress) = (self.clone(), upload.clone(), progress.clone());
                     let Ready { spool, sums, plain, slot, .. } = ready;
@@ -233,9 +236,9 @@ impl FileJob {
         }
         let (coding, judgement) = blocking(|| encoding.finish()).await?;
         while let Some(finished) = tasks.join_next().await {
-            done.push(joined(finished)?);
+            done.add(joined(finished)?);
         }
-        let sent = self.complete(upload, done, size).await?;
+        let sent = self.complete(upload, done, size, Some(&coding)).await?;
         Ok(Sent { judgement, coding: Some(coding), ..sent })
     }
 

@@ -56,6 +56,14 @@ pub enum FileError {
         /// The key.
         key: String,
     },
+    /// The key holds an encrypted object, and nothing tells what it was made from.
+    #[error("{key} is there already, encrypted and without a manifest, so it cannot be compared with {}; it was left as it is", path.display())]
+    Sealed {
+        /// The key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// What the bucket holds now is not what was sent.
     #[error("{key} was stored with other content ({theirs}) than was sent ({ours}): the endpoint damaged it")]
     Damaged {
@@ -100,6 +108,7 @@ impl FileError {
             | Self::CutShort { .. }
             | Self::OtherContent { .. }
             | Self::NotCompared { .. }
+            | Self::Sealed { .. }
             | Self::Damaged { .. }
             | Self::TooLarge { .. }
             | Self::Key(_)
@@ -123,6 +132,9 @@ impl FileError {
             }
             Self::NotCompared { .. } => {
                 "compare it with an identity that may read, or restore it elsewhere and look"
+            }
+            Self::Sealed { .. } => {
+                "restore it with --unproven, open it with `age -d` and compare; to store this one instead, on a versioned bucket, run with --replace"
             }
             Self::Damaged { .. } => {
                 "do not trust this endpoint before the cause is known; move the object away, then run it again"

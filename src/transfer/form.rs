@@ -4,7 +4,7 @@
 //! that nothing is sent twice; what is compressed already is not compressed again.
 
 use crate::bucket::Overwrite;
-use crate::codec::{self, Compression};
+use crate::codec::{self, Recipe};
 use crate::engines::SourceFile;
 use crate::manifest::StoredFile;
 use crate::source::OpenFile;
@@ -17,9 +17,9 @@ use super::reader::blocking;
 pub(super) enum Form {
     /// They are stored as they are.
     Plain,
-    /// They are stored compressed.
-    Coded(Compression),
-    /// They are stored compressed already, as this record says, and are to be compared.
+    /// They are stored compressed, encrypted or both.
+    Coded(Recipe),
+    /// They are stored so already, as this record says, and are to be compared.
     Known(Box<StoredFile>),
 }
 
@@ -28,7 +28,7 @@ impl Form {
     pub(super) fn suffix(&self) -> &'static str {
         match self {
             Self::Plain => "",
-            Self::Coded(compression) => compression.suffix(),
+            Self::Coded(recipe) => recipe.suffix(),
             Self::Known(stored) => stored.suffix(),
         }
     }
@@ -37,7 +37,7 @@ impl Form {
 /// The form of a file, of which `stored` may be in the bucket.
 pub(super) async fn fitting(
     file: &SourceFile,
-    wanted: Option<Compression>,
+    wanted: Recipe,
     stored: Option<&StoredFile>,
     overwrite: Overwrite,
 ) -> Result<Form, FileError> {
@@ -46,12 +46,19 @@ pub(super) async fn fitting(
             return Ok(Form::Known(Box::new(stored.clone())));
         }
         (Some(stored), _) => {
-            let coding = stored.coding.as_ref();
-            return Ok(coding.map_or(Form::Plain, |coding| Form::Coded(coding.compression)));
+            return Ok(match &stored.coding {
+                None => Form::Plain,
+                // Whom it is for, and a level, may be others today.
+                Some(_) if wanted.suffix() == stored.suffix() => Form::Coded(wanted),
+                Some(coding) => Form::Coded(coding.recipe.clone()),
+            });
         }
         (None, _) => {}
     }
-    let Some(compression) = wanted else { return Ok(Form::Plain) };
+    // What a folder packs together is looked into no further.
+    if wanted.compression.is_none() || wanted.pack.is_some() {
+        return Ok(if wanted.is_plain() { Form::Plain } else { Form::Coded(wanted) });
+    }
     let file = file.clone();
     blocking(move || {
         let open = OpenFile::open(&file.path)?;
@@ -61,7 +68,9 @@ pub(super) async fn fitting(
             .map_err(|source| FileError::Read { path: file.path.clone(), source })?;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let head = head.get(..read).unwrap_or_default();
-        Ok(if codec::is_compressed(&name, head) { Form::Plain } else { Form::Coded(compression) })
+        let compression = wanted.compression.filter(|_| !codec::is_compressed(&name, head));
+        let recipe = Recipe { compression, ..wanted };
+        Ok(if recipe.is_plain() { Form::Plain } else { Form::Coded(recipe) })
     })
     .await
 }

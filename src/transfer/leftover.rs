@@ -12,8 +12,9 @@ use crate::bucket::{BucketError, ErrorKind, MultipartUpload, ObjectKey};
 const ABORT_TIME: Duration = Duration::from_secs(5);
 
 impl Uploader {
-    /// Aborts the uploads that this host began longer ago than `age` and that no run went on with.
+    /// Aborts the uploads that this host began longer ago than `age` and that no run went on with, and drops notes as old.
     pub async fn sweep(&self, age: Duration) {
+        self.shared.settings.sealed.forget(age);
         let uploads = &self.shared.settings.uploads;
         for begun in uploads.stale(age) {
             let since = begun.at.format("%Y-%m-%d %H:%M UTC");

@@ -2,11 +2,12 @@
 //!
 //! What must stay true: each byte is read once, through one handle, and a file that changed is never
 //! completed; requests and memory come from one bounded [`Pool`]; nothing counts as stored until it
-//! was compared; what is compressed on its way has its plain bytes summed in the same read; a dump that
+//! was compared; what is compressed or encrypted on its way has its plain bytes summed in the same read; a dump that
 //! was compressed before is decoded in it, and one that is cut short is not completed; nothing is written
 //! over without the operator's word.
 
 mod adopted;
+mod arrived;
 mod begin;
 mod confirmed;
 mod download;
@@ -15,6 +16,7 @@ mod encoding;
 mod error;
 mod existing;
 mod form;
+mod input;
 mod leftover;
 mod multipart;
 mod parts;
@@ -26,6 +28,7 @@ mod ranked;
 mod reader;
 mod recoded;
 mod remote;
+mod sealed;
 mod sent;
 mod small;
 mod spool;
@@ -44,8 +47,9 @@ pub use progress::{Event, Events, FileProgress};
 pub use ranges::{FileRanges, Ranges};
 pub use ranked::{Permit, Rank, Ranked};
 pub use remote::RemoteFile;
+pub use sealed::Sealed;
 pub use tap::Watch;
-pub use unpack::{file_of_stored, stored_name};
+pub use unpack::{Folder, file_of_stored, stored_name};
 pub use upload::{Order, Settings, Uploader};
 pub use uploads::{Begun, Uploads};
 

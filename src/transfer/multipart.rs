@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
+use super::arrived::{Arrived, Done};
 use super::begin::{Begin, Failed, First, Unfinished};
 use super::existing::Ours;
 use super::parts::{Part, PartPlan};
@@ -16,14 +17,11 @@ use super::tap::Tap;
 use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::{self, BucketError, ErrorKind, MultipartUpload, PartBody, PartReceipt, StoredPart};
-use crate::checksum::{self, Digest};
+use crate::codec::Coding;
 use crate::source::OpenFile;
 
 /// A streamed part holds about this much memory while it is sent.
 pub(super) const STREAM_MEMORY: usize = 3 << 20;
-
-/// One finished part: number, receipt, checksums, and whether its bytes went over the network.
-pub(super) type Done = (i32, PartReceipt, Sums, u64);
 
 impl FileJob {
     /// Sends the file in parts.
@@ -93,7 +91,7 @@ impl FileJob {
         let (done, tap) = self.send_parts(upload, stored, open, plan, progress).await?;
         unchanged(open, &self.file.stamp, &self.file.path)?;
         let judgement = tap.end(&self.file.path)?;
-        let sent = self.complete(upload, done, self.file.stamp.size).await?;
+        let sent = self.complete(upload, done, self.file.stamp.size, None).await?;
         Ok(Sent { judgement, ..sent })
     }
 
@@ -101,20 +99,18 @@ impl FileJob {
     pub(super) async fn complete(
         &self,
         upload: &MultipartUpload,
-        mut done: Vec<Done>,
+        arrived: Arrived,
         size: u64,
+        coding: Option<&Coding>,
     ) -> Result<Sent, FileError> {
-        done.sort_by_key(|(number, ..)| *number);
-        let bytes = done.iter().map(|(.., bytes)| bytes).sum();
-        let crc64: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.crc64().clone()).collect();
-        let wire: Vec<Digest> = done.iter().map(|(_, _, sums, _)| sums.wire().clone()).collect();
-        let nothing = || FileError::Internal("an upload without parts".to_owned());
-        let ours = Ours {
-            size,
-            crc64: checksum::of_parts(&crc64).ok_or_else(nothing)?,
-            wire: upload.algorithm.and_then(|_| checksum::of_parts(&wire)),
-        };
-        let receipts: Vec<PartReceipt> = done.into_iter().map(|(_, receipt, ..)| receipt).collect();
+        let bytes = arrived.bytes;
+        let whole = arrived.whole(size, upload.algorithm.is_some());
+        let (receipts, ours) =
+            whole.ok_or_else(|| FileError::Internal("an upload lacks a part".to_owned()))?;
+        let parts = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
+        if let Some(coding) = coding {
+            self.note_sealed(&ours, parts, coding);
+        }
         let what = format!("complete upload of {}", self.file.path.display());
         let reply = self
             .policy()
@@ -137,7 +133,6 @@ impl FileJob {
                 same
             }
         };
-        let parts = u32::try_from(receipts.len()).unwrap_or(u32::MAX);
         Ok(Sent { same, size, crc64: ours.crc64, parts, bytes, judgement: None, coding: None })
     }
 
@@ -169,14 +164,14 @@ impl FileJob {
         open: &Arc<OpenFile>,
         plan: PartPlan,
         progress: &Arc<FileProgress>,
-    ) -> Result<(Vec<Done>, Tap), FileError> {
+    ) -> Result<(Arrived, Tap), FileError> {
         let mut tap = Tap::new(self.watch);
         let path: Arc<Path> = self.file.path.as_path().into();
         let mut tasks: JoinSet<Result<Done, FileError>> = JoinSet::new();
-        let mut done = Vec::new();
+        let mut done = Arrived::default();
         for part in plan.parts() {
             while let Some(finished) = tasks.try_join_next() {
-                done.push(joined(finished)?);
+                done.add(joined(finished)?);
             }
             let closed = |error: super::pool::Closed| FileError::Internal(error.to_string());
             let slot = self.pool().slot(self.rank).await;
@@ -210,7 +205,7 @@ impl FileJob {
             tap = after;
             if let Some(receipt) = reusable(there, &sums) {
                 progress.advance(part.len);
-                done.push((part.number, receipt, sums, 0));
+                done.add((part.number, receipt, sums, 0));
                 continue;
             }
             let (job, upload, progress) = (self.clone(), upload.clone(), progress.clone());
@@ -231,7 +226,7 @@ impl FileJob {
             });
         }
         while let Some(finished) = tasks.join_next().await {
-            done.push(joined(finished)?);
+            done.add(joined(finished)?);
         }
         Ok((done, tap))
     }

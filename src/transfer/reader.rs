@@ -43,6 +43,11 @@ impl Sums {
         &self.crc64
     }
 
+    /// Both, the second where it is another algorithm.
+    pub(super) fn into_parts(self) -> (Digest, Option<Digest>) {
+        (self.crc64, self.wire)
+    }
+
     /// What is compared with S3's value.
     pub(super) fn wire(&self) -> &Digest {
         self.wire.as_ref().unwrap_or(&self.crc64)

@@ -1,4 +1,4 @@
-//! A stored object that is compressed, compared with the file it should have been made from.
+//! A stored object that is compressed or encrypted, compared with the file it should have been made from.
 //!
 //! What must stay true: nothing is sent here, and nothing counts as the same that was not compared byte
 //! for byte or by checksum.
@@ -17,7 +17,8 @@ use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::{BucketError, ErrorKind, ObjectInfo};
 use crate::checksum::{Algorithm, Checksum, Digest};
-use crate::codec::{Coding, Compression, Decoding};
+use crate::codec::{Coding, Decoding, Recipe};
+use crate::engines::SourceFile;
 use crate::manifest::{Confirmation, StoredFile};
 use crate::source::OpenFile;
 
@@ -25,13 +26,17 @@ impl FileJob {
     /// Compares the object under this file's key, which no manifest names, with the file.
     pub(super) async fn compare_encoded(
         &self,
-        compression: Compression,
+        recipe: &Recipe,
         memory: OwnedSemaphorePermit,
         info: &ObjectInfo,
         progress: &FileProgress,
     ) -> Result<Sent, FileError> {
+        if recipe.encrypts() {
+            drop(memory);
+            return self.compare_sealed(progress).await;
+        }
         let wire = self.bucket().algorithm();
-        let mut encoding = self.begin_encoding(compression, memory).await?;
+        let mut encoding = self.begin_encoding(recipe, memory).await?;
         let (size, sums, coding, judgement) = blocking(move || {
             let (size, sums) = encoding.sum(wire)?;
             let (coding, judgement) = encoding.finish()?;
@@ -48,7 +53,7 @@ impl FileJob {
                 return Err(FileError::Internal(why));
             }
             Err(other @ FileError::OtherContent { .. }) => {
-                let sent = self.made_otherwise(compression, other, progress).await?;
+                let sent = self.made_otherwise(recipe, other, progress).await?;
                 return Ok(Sent { judgement, ..sent });
             }
             Err(error) => return Err(error),
@@ -62,17 +67,23 @@ impl FileJob {
     /// where they are not, or where it cannot be read.
     pub(super) async fn made_otherwise(
         &self,
-        compression: Compression,
+        recipe: &Recipe,
         refusal: FileError,
         progress: &FileProgress,
     ) -> Result<Sent, FileError> {
+        if recipe.encrypts() {
+            return self.compare_sealed(progress).await;
+        }
+        if self.members.is_some() {
+            return Err(refusal);
+        }
         let Some(info) = self.head().await? else { return Err(refusal) };
         tracing::info!(key = %self.key, "there is an object of other bytes: reading it back and decoding it");
         let file = self.file.clone();
         let open = blocking(move || Ok(Arc::new(open_as_found(&file)?))).await?;
         let what = format!("read back {}", self.key);
         let compared =
-            self.policy().run(&what, &self.retries, || self.decode_against(&open, compression, &info)).await;
+            self.policy().run(&what, &self.retries, || self.decode_against(&open, recipe, &info)).await;
         let (stored, plain) = match compared {
             Ok(Some(digests)) => digests,
             Ok(None) => return Err(refusal),
@@ -89,7 +100,12 @@ impl FileJob {
             etag: info.etag.clone(),
             version: info.version.clone(),
         };
-        let coding = Coding { compression, plain_size: plain.len(), plain_checksum: plain.full_object() };
+        let coding = Coding {
+            recipe: recipe.clone(),
+            plain_size: plain.len(),
+            plain_checksum: plain.full_object(),
+            members: Vec::new(),
+        };
         let coding = Some(coding);
         Ok(Sent { same, size: info.size, crc64, parts: 1, bytes: 0, judgement: None, coding })
     }
@@ -98,13 +114,13 @@ impl FileJob {
     async fn decode_against(
         &self,
         open: &Arc<OpenFile>,
-        compression: Compression,
+        recipe: &Recipe,
         info: &ObjectInfo,
     ) -> Result<Option<(Digest, Digest)>, BucketError> {
         let size = self.file.stamp.size;
         let mut stored = Digest::new(Algorithm::Crc64Nvme);
         let against = Against { open: open.clone(), at: 0, room: Vec::new() };
-        let Ok(mut decoding) = Decoding::unknown(compression, size, against) else { return Ok(None) };
+        let Ok(mut decoding) = Decoding::unknown(recipe.compression, size, against) else { return Ok(None) };
         let (_, mut body) = self.bucket().get(&self.key, None, info.etag.as_deref(), None).await?;
         while let Some(chunk) = body.next().await? {
             stored.update(&chunk);
@@ -114,6 +130,19 @@ impl FileJob {
         }
         let plain = decoding.end().ok().filter(|plain| plain.len() == size);
         Ok(plain.map(|plain| (stored, plain)))
+    }
+
+    /// Compares the file with an encrypted object, which no manifest names, by this host's note of what it
+    /// was made from.
+    async fn compare_sealed(&self, progress: &FileProgress) -> Result<Sent, FileError> {
+        let refusal = || FileError::Sealed { key: self.key.to_string(), path: self.file.path.clone() };
+        let Some(noted) = self.sealed().on(self.key.as_str()) else { return Err(refusal()) };
+        let ours = Ours { size: noted.size, crc64: noted.checksum.clone(), wire: noted.s3_checksum.clone() };
+        match self.existing(&ours).await {
+            Ok(Some(same)) => self.compare_plain(&noted, same, progress).await,
+            Ok(None) | Err(FileError::OtherContent { .. }) => Err(refusal()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Compares the file with a stored object whose manifest tells what it was made from.
@@ -129,6 +158,28 @@ impl FileJob {
         if !is_recorded(&info, known) {
             let theirs = info.checksum.map_or_else(String::new, |sum| format!(", {sum}"));
             return Err(self.damaged(&ours(), format!("{} bytes{theirs}", info.size)));
+        }
+        let same = Same {
+            confirmed: known.confirmed,
+            s3_checksum: known.s3_checksum.clone(),
+            etag: info.etag.clone(),
+            version: info.version.clone(),
+        };
+        self.compare_plain(known, same, progress).await
+    }
+
+    /// Compares the file with what a record says an object was made from; the object is that of the record.
+    async fn compare_plain(
+        &self,
+        known: &StoredFile,
+        same: Same,
+        progress: &FileProgress,
+    ) -> Result<Sent, FileError> {
+        if let Some(files) = &self.members {
+            self.compare_members(files, known).await?;
+            progress.advance(self.file.stamp.size);
+            let (crc64, coding, size) = (known.checksum.clone(), known.coding.clone(), known.size);
+            return Ok(Sent { same, size, crc64, parts: known.parts, bytes: 0, judgement: None, coding });
         }
         let size = self.file.stamp.size;
         let describe = |size: u64, sum: &Checksum| format!("{size} bytes, {sum}");
@@ -147,14 +198,37 @@ impl FileJob {
             return Err(self.other(describe(size, &ours), theirs));
         }
         progress.advance(size);
-        let same = Same {
-            confirmed: known.confirmed,
-            s3_checksum: known.s3_checksum.clone(),
-            etag: info.etag.clone(),
-            version: info.version.clone(),
-        };
         let (crc64, coding) = (known.checksum.clone(), known.coding.clone());
         Ok(Sent { same, size: known.size, crc64, parts: known.parts, bytes: 0, judgement, coding })
+    }
+}
+
+impl FileJob {
+    /// Compares a folder's files with what a record says was packed.
+    async fn compare_members(&self, files: &Arc<[SourceFile]>, known: &StoredFile) -> Result<(), FileError> {
+        let members = known.members();
+        let count = |count: usize| format!("{count} files");
+        if files.len() != members.len() {
+            return Err(self.other(count(files.len()), count(members.len())));
+        }
+        for (file, member) in files.iter().zip(members) {
+            let describe = |size: u64, sum: &Checksum| format!("{} with {size} bytes, {sum}", member.path);
+            let theirs = describe(member.size, &member.checksum);
+            if file.rel != member.path {
+                return Err(self.other(file.rel.to_string(), theirs));
+            }
+            let found = file.clone();
+            let open = blocking(move || Ok(Arc::new(open_as_found(&found)?))).await?;
+            let (path, size): (Arc<Path>, u64) = (file.path.as_path().into(), file.stamp.size);
+            let (sums, _) =
+                read_through(open.clone(), path, 0, size, None, Tap::new(None), Pages::Go).await?;
+            unchanged(&open, &file.stamp, &file.path)?;
+            let ours = sums.crc64().full_object();
+            if ours != member.checksum {
+                return Err(self.other(describe(size, &ours), theirs));
+            }
+        }
+        Ok(())
     }
 }
 

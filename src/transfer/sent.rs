@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
 
-use super::existing::Same;
+use super::existing::{Ours, Same};
 use super::upload::FileJob;
 use crate::checksum::Checksum;
 use crate::codec::Coding;
 use crate::formats::Judgement;
-use crate::manifest::StoredFile;
+use crate::manifest::{Confirmation, StoredFile};
 
 /// A file that is stored and compared.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl FileJob {
         }
         let seconds = took.as_secs_f64();
         let coded = sent.coding.as_ref().map_or_else(String::new, |coding| {
-            format!(", {} as {}", ByteSize(sent.size).display().si(), coding.compression)
+            format!(", {} as {}", ByteSize(sent.size).display().si(), coding.recipe)
         });
         tracing::info!(
             key,
@@ -49,6 +49,18 @@ impl FileJob {
             "[SENT] {path} ({}{coded})",
             ByteSize(size).display().si()
         );
+    }
+
+    /// Notes what an encrypted object is about to be made from; others can be compared without.
+    pub(super) fn note_sealed(&self, ours: &Ours, parts: u32, coding: &Coding) {
+        if !coding.recipe.encrypts() {
+            return;
+        }
+        let s3_checksum = ours.wire.clone();
+        let same = Same { confirmed: Confirmation::Accepted, s3_checksum, etag: None, version: None };
+        let (size, crc64, coding) = (ours.size, ours.crc64.clone(), Some(coding.clone()));
+        let sent = Sent { same, size, crc64, parts, bytes: 0, judgement: None, coding };
+        self.sealed().note(&self.stored(&sent));
     }
 
     pub(super) fn stored(&self, sent: &Sent) -> StoredFile {

@@ -1,11 +1,11 @@
-//! An object that is coded becomes a file: fetched as it is beside it, compared, decoded into it, compared
-//! again.
+//! An object that is coded becomes a file, or a folder's files: fetched as it is beside it, compared, decoded
+//! into it, compared again.
 //!
 //! What must stay true: a file counts only when both its object's bytes and its own gave the checksums of
 //! the manifest; the object's bytes go when they are not needed any more.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek as _, SeekFrom};
+use std::io::{self, BufReader, BufWriter, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,8 @@ use super::ranges::FileRanges;
 use super::ranked::Rank;
 use super::{Downloader, FetchError, Wanted};
 use crate::checksum::{Checksum, Digest};
-use crate::codec::{Coding, DecodeError, Decoding};
+use crate::codec::tar::{self, Unpacked};
+use crate::codec::{Coding, DecodeError, Decoding, Identities, Member};
 
 /// What is added to a file's name for its object's bytes.
 pub(super) const STORED: &str = ".dbbackup-stored";
@@ -50,6 +51,7 @@ impl Downloader {
         let Some(coding) = &wanted.coding else {
             return self.fetch_stored(wanted, file, path, before).await;
         };
+        wanted.openable(&self.identities)?;
         let beside = stored_name(path);
         let not_written = |path: &Path| {
             let path = path.to_owned();
@@ -88,24 +90,116 @@ impl Downloader {
         let closed = |error: super::pool::Closed| FetchError::Internal(error.to_string());
         let held = (self.pool.slot(Rank::default()).await, self.pool.share(DECODER).await.map_err(closed)?);
         let (coding, cancel, path) = (coding.clone(), self.cancel.clone(), path.to_owned());
-        let (key, size) = (wanted.key.to_string(), wanted.size);
+        let (key, size, identities) = (wanted.key.to_string(), wanted.size, self.identities.clone());
         blocking(move || {
             let _held = held;
-            decode(&coding, &stored, size, &file, &cancel).map_err(|error| match error {
-                Stopped::Decoding(DecodeError::Damaged(how)) => FetchError::Damaged { key, how },
-                Stopped::Decoding(DecodeError::Write(source)) => {
-                    FetchError::write(&path, &file, coding.plain_size, source)
-                }
-                Stopped::Cancelled => FetchError::Cancelled,
-            })
+            let not_written = |source| FetchError::write(&path, &file, coding.plain_size, source);
+            decode(&coding, &identities, &stored, size, &file, &cancel)
+                .map_err(|error| error.told(key, not_written))
         })
         .await
     }
 }
 
+/// Where the files of a packed folder go.
+pub trait Folder: Send + 'static {
+    /// Opens the file for a member, empty.
+    ///
+    /// # Errors
+    /// The system's.
+    fn open(&mut self, member: &Member) -> io::Result<File>;
+}
+
+impl Downloader {
+    /// Fetches a packed folder's object into `file` and makes its files of it. Each counts only as all of
+    /// them do; the object's bytes stay where they are.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn fetch_packed(
+        &self,
+        wanted: &Wanted,
+        (file, path): (File, &Path),
+        before: Option<FileRanges>,
+        folder: impl Folder,
+    ) -> Result<(), FetchError> {
+        wanted.openable(&self.identities)?;
+        let Some(coding) = wanted.coding.clone() else {
+            return Err(FetchError::Internal(format!("{} is not packed", wanted.key)));
+        };
+        let not_written = |source| FetchError::Write { path: path.to_owned(), source };
+        let stored = file.try_clone().map_err(not_written)?;
+        tokio::select! {
+            fetched = self.fetch_stored(wanted, file, path, before) => fetched.map(|_| ())?,
+            () = self.cancel.cancelled() => return Err(FetchError::Cancelled),
+        }
+        let closed = |error: super::pool::Closed| FetchError::Internal(error.to_string());
+        let held = (self.pool.slot(Rank::default()).await, self.pool.share(DECODER).await.map_err(closed)?);
+        let (cancel, identities) = (self.cancel.clone(), self.identities.clone());
+        let (key, size) = (wanted.key.to_string(), wanted.size);
+        blocking(move || {
+            let _held = held;
+            // Between the threads nothing is written to a disk.
+            let pipe = |source| FetchError::Internal(format!("pass an archive on: {source}"));
+            take_apart(&coding, &identities, (&stored, size), folder, &cancel)
+                .map_err(|error| error.told(key, pipe))
+        })
+        .await
+    }
+}
+
+/// Decodes an archive on one thread and takes it apart on this one.
+fn take_apart(
+    coding: &Coding,
+    identities: &Identities,
+    (stored, size): (&File, u64),
+    mut folder: impl Folder,
+    cancel: &CancellationToken,
+) -> Result<(), Stopped> {
+    let (from, to) = io::pipe()?;
+    std::thread::scope(|scope| {
+        let decoding = scope.spawn(move || {
+            let to = BufWriter::with_capacity(CHUNK, to);
+            decode_into(coding, identities, (stored, size), to, cancel)
+        });
+        let mut from = BufReader::with_capacity(CHUNK, from);
+        let close = |_: &Member, file: File| file.sync_all();
+        let unpacked = tar::unpack(&mut from, &coding.members, |member| folder.open(member), close);
+        let unpacked = unpacked.map_err(Stopped::Unpacking);
+        if unpacked.is_ok() {
+            // The archive's own end, so that the decoder comes to its.
+            io::copy(&mut from, &mut io::sink())?;
+        }
+        drop(from);
+        let decoded = decoding.join().unwrap_or(Err(Stopped::Cancelled));
+        match (unpacked, decoded) {
+            // An archive that stops short does so because its decoding did.
+            (_, Err(damaged @ (Stopped::Decoding(DecodeError::Damaged(_)) | Stopped::Cancelled))) => {
+                Err(damaged)
+            }
+            (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+            (Ok(()), Ok(())) => Ok(()),
+        }
+    })
+}
+
 enum Stopped {
     Decoding(DecodeError),
+    Unpacking(Unpacked),
     Cancelled,
+}
+
+impl Stopped {
+    fn told(self, key: String, not_written: impl FnOnce(io::Error) -> FetchError) -> FetchError {
+        match self {
+            Self::Decoding(DecodeError::Damaged(how)) | Self::Unpacking(Unpacked::Damaged(how)) => {
+                FetchError::Damaged { key, how }
+            }
+            Self::Decoding(DecodeError::Write(source)) => not_written(source),
+            Self::Unpacking(Unpacked::Write(path, source)) => FetchError::Write { path: path.into(), source },
+            Self::Cancelled => FetchError::Cancelled,
+        }
+    }
 }
 
 impl From<DecodeError> for Stopped {
@@ -122,6 +216,7 @@ impl From<io::Error> for Stopped {
 
 fn decode(
     coding: &Coding,
+    identities: &Identities,
     stored: &File,
     size: u64,
     mut file: &File,
@@ -130,7 +225,19 @@ fn decode(
     file.set_len(0)?;
     preallocate(file, coding.plain_size)?;
     file.seek(SeekFrom::Start(0))?;
-    let mut decoding = Decoding::new(coding, BufWriter::with_capacity(CHUNK, file))?;
+    decode_into(coding, identities, (stored, size), BufWriter::with_capacity(CHUNK, file), cancel)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+fn decode_into(
+    coding: &Coding,
+    identities: &Identities,
+    (stored, size): (&File, u64),
+    out: impl Write,
+    cancel: &CancellationToken,
+) -> Result<(), Stopped> {
+    let mut decoding = Decoding::new(coding, identities, out)?;
     let mut chunk = vec![0; CHUNK];
     let mut done = 0;
     while done < size {
@@ -145,7 +252,6 @@ fn decode(
         done += read as u64;
     }
     decoding.finish(coding)?;
-    file.sync_all()?;
     Ok(())
 }
 

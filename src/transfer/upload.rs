@@ -10,15 +10,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::confirmed::Journey;
+
 use super::form::{Form, fitting};
+use super::input::Input;
 use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
 use super::ranked::{Permit, Rank, Ranked};
+use super::sealed::Sealed;
 use super::sent::Sent;
 use super::uploads::Uploads;
 use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
 use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite, PutOptions};
-use crate::codec::{self, Compression};
+use crate::codec::{self, Pack, Recipe};
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
 use crate::manifest::StoredFile;
@@ -41,7 +44,7 @@ pub struct Settings {
     pub part_size: u64,
     /// Create only, or the operator's word.
     pub overwrite: Overwrite,
-    /// Directory of what this host remembers; takes compressed parts that are larger than the memory.
+    /// Directory of what this host remembers; takes encoded parts that are larger than the memory.
     pub state: std::path::PathBuf,
     /// Where progress goes.
     pub events: Events,
@@ -49,6 +52,8 @@ pub struct Settings {
     pub cancel: CancellationToken,
     /// Which uploads are this host's own.
     pub uploads: Arc<Uploads>,
+    /// What encrypted objects were made from.
+    pub sealed: Arc<Sealed>,
 }
 
 /// A set to be sent.
@@ -62,8 +67,8 @@ pub struct Order {
     pub rank: Rank,
     /// How its file is watched on its way; for folders it is not.
     pub watch: Option<Watch>,
-    /// How what is not compressed yet is compressed on its way.
-    pub compress: Option<Compression>,
+    /// What is done to its bytes on their way; what is compressed already is not compressed again.
+    pub recipe: Recipe,
     /// The objects that are stored of it already.
     pub stored: Vec<StoredFile>,
 }
@@ -87,7 +92,10 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct FileJob {
     shared: Arc<Shared>,
+    /// The file; for a folder that is packed its path, with the archive's size.
     pub(super) file: SourceFile,
+    /// The files of a folder that is packed.
+    pub(super) members: Option<Arc<[SourceFile]>>,
     pub(super) key: ObjectKey,
     pub(super) retries: AtomicU32,
     /// Whether the key is known to be taken.
@@ -120,14 +128,22 @@ impl Uploader {
             Ok(taken) => taken,
             Err(first) => return Err(ShipError { first, failed: 1, retries: 0 }),
         };
-        for file in &order.set.files {
+        let whole = match self.packed(&order, &taken) {
+            Ok(packed) => packed,
+            Err(first) => return Err(ShipError { first, failed: 1, retries: 0 }),
+        };
+        let inputs: Vec<Input> = match whole {
+            Some(packed) => vec![packed],
+            None => order.set.files.iter().map(|file| Input { file: file.clone(), members: None }).collect(),
+        };
+        for input in &inputs {
             while let Some(finished) = tasks.try_join_next() {
                 outcome.take(finished);
             }
             if !outcome.errors.is_empty() {
                 break;
             }
-            match self.begin(&order, file, &taken, &mut tasks).await {
+            match self.begin(&order, input, &taken, &mut tasks).await {
                 Ok(()) => {}
                 Err(error) => outcome.errors.push(error),
             }
@@ -154,18 +170,19 @@ impl Uploader {
 
     /// The set's keys that are taken already. Asked where `If-None-Match` may be ignored, because there a
     /// put would write over what lies there (what goes in parts asks for itself), and where the set is to be
-    /// compressed, because it may be there as it is. Whoever may not list goes on without.
+    /// encoded, because it may be there as it is. Whoever may not list goes on without.
     async fn taken(&self, order: &Order) -> Result<HashSet<String>, FileError> {
         let Shared { bucket, settings, .. } = &*self.shared;
         let in_one_request = |file: &SourceFile| file.stamp.size <= SINGLE_PUT_MAX;
         let puts = order.set.files.iter().any(in_one_request);
-        let asked = (!bucket.is_aws() && puts) || order.compress.is_some();
+        let asked = (!bucket.is_aws() && puts) || !order.recipe.is_plain();
         if !asked || settings.overwrite == Overwrite::Replace {
             return Ok(HashSet::new());
         }
+        // An archive's key begins with the folder's name.
         let slash = match order.set.kind {
-            SetKind::File => "",
-            SetKind::Folder => "/",
+            SetKind::Folder if order.recipe.pack.is_none() => "/",
+            SetKind::Folder | SetKind::File => "",
         };
         let prefix = format!("{}{}{slash}", bucket.layout().prefix(), order.id.key());
         let what = format!("look for objects of {}", order.id);
@@ -184,21 +201,25 @@ impl Uploader {
     async fn begin(
         &self,
         order: &Order,
-        file: &SourceFile,
+        input: &Input,
         taken: &HashSet<String>,
         tasks: &mut JoinSet<Ended>,
     ) -> Result<(), FileError> {
-        let shared = &self.shared;
+        let (shared, Input { file, members }) = (&self.shared, input);
         let cancel = shared.settings.cancel.clone();
         let plain_key = shared.bucket.layout().data(&order.id, &file.rel)?;
         let stored = order.stored.iter().find(|stored| stored.path == file.rel);
-        // Without a manifest, and as it is: the old script stored it, or a run that did not compress.
-        let compress = order.compress.filter(|_| !taken.contains(plain_key.as_str()));
-        let form = fitting(file, compress, stored, shared.settings.overwrite).await?;
+        // Without a manifest, and as it is: the old script stored it, or a run that did not encode.
+        let there = taken.contains(plain_key.as_str());
+        let recipe = if there { Recipe::default() } else { order.recipe.clone() };
+        let pack = members.as_ref().map(|_| Pack::Tar);
+        let recipe = Recipe { pack, ..recipe };
+        let form = fitting(file, recipe, stored, shared.settings.overwrite).await?;
         let key = ObjectKey::new(format!("{plain_key}{}", form.suffix()))?;
         let job = Arc::new(FileJob {
             shared: shared.clone(),
             file: file.clone(),
+            members: members.clone(),
             taken: taken.contains(key.as_str()),
             key,
             retries: AtomicU32::new(0),
@@ -209,8 +230,8 @@ impl Uploader {
         });
         let rank = order.rank;
         let work = async {
-            if let Form::Coded(compression) = &job.form {
-                Way::Encoded(job.encoder_memory(*compression).await)
+            if let Form::Coded(recipe) = &job.form {
+                Way::Encoded(job.encoder_memory(recipe).await)
             } else if matches!(job.form, Form::Known(_)) || file.stamp.size <= SINGLE_PUT_MAX {
                 Way::Small(shared.settings.pool.slot(rank).await)
             } else {
@@ -282,14 +303,15 @@ fn unchanged_since(set: &BackupSet) -> Result<(), FileError> {
 
 impl FileJob {
     /// Waits for an encoder's share of the memory.
-    pub(super) async fn encoder_memory(
-        &self,
-        compression: Compression,
-    ) -> Result<OwnedSemaphorePermit, FileError> {
-        let wanted = compression.memory(self.file.stamp.size).min(codec::MEMORY) / MIB;
+    pub(super) async fn encoder_memory(&self, recipe: &Recipe) -> Result<OwnedSemaphorePermit, FileError> {
+        let wanted = recipe.memory(self.file.stamp.size) / MIB;
         let wanted = u32::try_from(wanted).unwrap_or(1);
         let permit = self.shared.encoders.clone().acquire_many_owned(wanted).await;
         permit.map_err(|error| FileError::Internal(error.to_string()))
+    }
+
+    pub(super) fn input(&self) -> Input {
+        Input { file: self.file.clone(), members: self.members.clone() }
     }
 
     pub(super) fn state(&self) -> &std::path::Path {
@@ -322,6 +344,15 @@ impl FileJob {
 
     pub(super) fn uploads(&self) -> &Uploads {
         &self.shared.settings.uploads
+    }
+
+    /// Whether another pass over the file gives the same parts.
+    pub(super) fn is_repeatable(&self) -> bool {
+        !matches!(&self.form, Form::Coded(recipe) if recipe.encrypts())
+    }
+
+    pub(super) fn sealed(&self) -> &Sealed {
+        &self.shared.settings.sealed
     }
 
     pub(super) fn count_retry(&self) {
@@ -363,10 +394,10 @@ impl FileJob {
             let algorithm = self.bucket().algorithm();
             let result = match (&self.form, way.take()) {
                 (Form::Known(known), _held) => self.compare_known(known, progress).await,
-                (Form::Coded(compression), Some(Way::Encoded(memory))) => {
-                    self.put_encoded(*compression, Some(memory?), progress).await
+                (Form::Coded(recipe), Some(Way::Encoded(memory))) => {
+                    self.put_encoded(recipe, Some(memory?), progress).await
                 }
-                (Form::Coded(compression), _) => self.put_encoded(*compression, None, progress).await,
+                (Form::Coded(recipe), _) => self.put_encoded(recipe, None, progress).await,
                 (Form::Plain, Some(Way::Small(slot))) => self.put_small(slot, progress).await,
                 (Form::Plain, Some(Way::Large(permit))) => {
                     let _held = permit;

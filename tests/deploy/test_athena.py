@@ -26,7 +26,7 @@ from cfn import DEPLOY
 TODAY = date(2025, 8, 19)
 HOSTS, DAYS = 1000, 100
 # Those that stop, fail or are refused among them.
-IN_LAYOUT = {0, 1, 2, 3, 17, 42, 55, 77}
+IN_LAYOUT = {0, 1, 2, 3, 7, 17, 42, 55, 77}
 CAUSE = "put object: 503 SlowDown after 3 attempts; the next run sends it"
 
 
@@ -52,6 +52,25 @@ def record(host, day, sets, seconds):
             "bytes": sum(s["bytes"] for s in sets), "sets": sets,
             "findings": [{"severity": "error", "subject": s["key"], "what": s["why"], "advice": "see the log"}
                          for s in sets if s["why"]]}
+
+
+def finding(what, outcome, first, last):
+    return {"area": "bucket", "what": what, "outcome": outcome, "seen": "off", "advice": "switch it on",
+            "first_seen": f"{first}T06:00:00Z", "last_seen": f"{last}T06:00:00Z"}
+
+
+def check_findings(h, day):
+    """What a check had found on the host by that day, and none has seen mended: a field that is left out where
+    there is nothing."""
+    start = TODAY - timedelta(DAYS)
+    open_then = []
+    if h % 100 in (7, 17):
+        open_then.append(finding("versioning", "fail", start, day))
+    if h % 100 == 8 and day < TODAY:  # mended since
+        open_then.append(finding("versioning", "fail", start, day))
+    if h % 100 == 9 or (h % 100 == 7 and day == TODAY):
+        open_then.append(finding("object lock", "warn", day, day))
+    return {"check_findings": open_then} if open_then else {}
 
 
 def key(host, day, entry):
@@ -81,7 +100,7 @@ def fleet(tmp_path_factory):
                     sets = [one_set(host, day, "mysql", size, status="failed", why=CAUSE)]
                 if h % 250 == 3 and d == DAYS - 2:
                     sets.append(one_set(host, day, "mssql", size, status="refused", why="cut short: no MSTL trailer"))
-                entry = record(host, day, sets, round(size / (50 + h % 900) / 1e5 + 1, 3))
+                entry = record(host, day, sets, round(size / (50 + h % 900) / 1e5 + 1, 3)) | check_findings(h, day)
                 records.append((host, day, entry))
                 if h in IN_LAYOUT:
                     path = root / key(host, day, entry)
@@ -184,12 +203,29 @@ def test_retries(fleet):
     assert [(h, n) for h, n, _ in ask("retries")] == [(h, -n) for n, h in best]
 
 
+def test_findings_are_those_of_each_hosts_newest_run_the_worst_first(fleet):
+    records, _, ask, *_ = fleet
+    newest = {}
+    for host, day, r in records:
+        if day >= since(7) and r["run"] >= newest.get(host, r)["run"]:
+            newest[host] = r
+    expected = sorted((f["outcome"], f["first_seen"], host, f["area"], f["what"], f["seen"], f["advice"])
+                      for host, r in newest.items() for f in r.get("check_findings", []))
+    assert [(outcome, first, host, area, what, seen, advice)
+            for host, outcome, area, what, seen, advice, first in ask("open-findings")] == expected
+    hosts = {host for _, _, host, *_ in expected}
+    assert {"db0007", "db0107", "db0009"} <= hosts
+    # Mended today, and silent for 40 days: the one has none, of the other nothing is known.
+    assert not hosts & {"db0008", "db0017", "db0001"}
+    assert len(expected) == 30
+
+
 def test_what_athena_gets_is_valid_in_its_dialect(tmp_path):
     (tmp_path / "hosts").write_text("db1\ndb2\n")
     made = render(tmp_path / "sql", tmp_path / "hosts", "--prefix", "backup/{hostname}")
     assert made.returncode == 0, made.stderr
     files = sorted((tmp_path / "sql").rglob("*.sql"))
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         statement, = sqlglot.parse(file.read_text(), dialect="athena")
         assert not isinstance(statement, sqlglot.exp.Command), f"{file.name} was not understood"
@@ -247,8 +283,14 @@ dir = "{tmp_path}/log"
 dir = "{tmp_path}/state"
 """)
         keys = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret"}
-        run = subprocess.run([binary, "--config", tmp_path / "config.toml", "mysql", "--date", "2025-08-18"],
-                             env=os.environ | keys, capture_output=True, text=True, timeout=120, check=False)
+
+        def dbbackup(*arguments):
+            return subprocess.run([binary, "--config", tmp_path / "config.toml", *arguments], env=os.environ | keys,
+                                  capture_output=True, text=True, timeout=120, check=False)
+
+        checked = dbbackup("check")
+        assert checked.returncode == 1, checked.stdout + checked.stderr  # the demo's bucket keeps no versions
+        run = dbbackup("mysql", "--date", "2025-08-18")
         assert run.returncode == 0, run.stdout + run.stderr
         s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="demo",
                           aws_secret_access_key="demo-secret", config=Config(s3={"addressing_style": "path"}))
@@ -279,6 +321,10 @@ dir = "{tmp_path}/state"
     one, = row["sets"]
     assert [name for name, value in one.items() if value is None] == []
     assert (one["key"], one["status"], one["bytes"]) == ("mysql/shop/weekly/shop_20250818.sql", "sent", source.stat().st_size)
+    for one in row["check_findings"]:
+        assert [name for name, value in one.items() if value is None] == []
+    found = database.execute((tmp_path / "duckdb/queries/open-findings.sql").read_text()).fetchall()
+    assert (host, "fail", "bucket", "versioning", "off") in [line[:5] for line in found]
     overdue = database.execute((tmp_path / "duckdb/queries/no-backup-since-yesterday.sql").read_text()).fetchall()
     assert overdue == []
 

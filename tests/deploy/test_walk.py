@@ -246,10 +246,6 @@ def test_the_walks_own_commands_back_up_and_prove_and_restore(tmp_path):
         for command in told:
             command = command.replace("--host db1", f"--host {host}").replace("/var/tmp/back", f"{tmp_path}/back")
             verb = command.split()[1]
-            known = subprocess.run(["sh", "-c", f"dbbackup {verb} --help"], env=environment, capture_output=True, check=False)
-            if known.returncode != 0 and verb == "check":
-                print(f"not run, the binary has no such command: {command}")
-                continue
             if verb == "drill" and not (shutil.which("mariadbd") or shutil.which("mysqld")):
                 print(f"not run, no server of MariaDB or MySQL: {command}")
                 continue
@@ -259,6 +255,8 @@ def test_the_walks_own_commands_back_up_and_prove_and_restore(tmp_path):
             # What `check` says of a server that is not AWS's is its own business, not that it says nothing.
             good = (0, 1) if verb == "check" else (0,)
             assert run.returncode in good and run.stdout + run.stderr, f"{command}: {run.returncode} {run.stdout}{run.stderr}"
+            if command == "dbbackup all":
+                assert "1 backups uploaded to S3." in run.stderr.splitlines()[-1], run.stderr
         back, = (p for p in (tmp_path / "back").rglob("*") if p.is_file())
         assert back.read_bytes() == dump.read_bytes()
     finally:

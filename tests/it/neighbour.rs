@@ -30,6 +30,24 @@ fn sections_of_a_higher_priority_go_first_and_of_one_section_the_older_sets() {
 }
 
 #[test]
+fn small_sets_do_not_wait_for_a_huge_one_that_goes_first() {
+    let world = World::new();
+    // Half a minute for the huge one, the oldest and of the highest priority; the line is never free of it.
+    world.configure(|text| {
+        text.replace("[mssql]\n", "[mssql]\npriority = 100\n") + "bandwidth = \"4MB/s\"\ndaily = true\n"
+    });
+    world.write("mssql/crm/crm_20250817.bak", noise(60_000_000, 1));
+    for number in 0..20 {
+        world.write(&format!("mysql/shop{number}/shop_20250818.sql"), noise(100_000, number));
+    }
+    world.run(&["all", "--since", "2025-08-17", "--until", WEEKLY]).exits(0);
+    let log = world.log();
+    let stored: Vec<&str> = log.lines().filter(|line| line.contains("[SUCCESS]")).collect();
+    assert_eq!(stored.len(), 21, "{log}");
+    assert!(stored[20].contains("crm_20250817.bak"), "{stored:#?}");
+}
+
+#[test]
 fn set_that_will_miss_the_deadline_is_told_by_the_rate_of_the_last_run() {
     let world = World::new();
     world.configure(|text| text + "deadline = \"06:00\"\n");

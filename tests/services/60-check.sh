@@ -55,6 +55,9 @@ for row in 'local +source mysql +ok +.*/mysql: its one file can be read' \
     'bucket +region +ok +us-east-1' \
     'bucket +versioning +ok +on' \
     'bucket +encryption +ok +AES256' \
+    'bucket +public access block +ok +all four settings are on' \
+    'bucket +ownership +ok +BucketOwnerEnforced' \
+    'bucket +object lock +ok +on' \
     'bucket +incomplete uploads +ok +aborted after 7 days' \
     'bucket +expiry +ok +`backup/mysql/shop/weekly/` after 90 days; without a rule: monthly' \
     'bucket +default retention +ok +COMPLIANCE, 1 days' \
@@ -82,11 +85,31 @@ chmod 644 "$bare"
 exits 1 'the check of it' "$BIN" check --config "$bare"
 says 'names the bucket' '^ bucket +versioning +FAIL +off$'
 says 'says what to do' '^  FAIL +bucket, versioning: switch it on: '
-says 'names the file' '^ local +configuration file +FAIL .*bare\.toml.*mode 644'
+says 'names the file' '^ local +configuration file +FAIL .*bare\.toml.*mode 644, readable by everybody$'
 says 'and how to mend it' '^  FAIL +local, configuration file: .*chmod 640 .*bare\.toml'
 says 'deleting is grave there' '^ identity +cannot delete +FAIL '
 says 'the probe object is gone' '^ identity +probe object +ok .*was written and removed$'
 same 'and nothing else is there' '' "$(keys check-bare)"
+
+say '  a bucket that was set up badly, as another server tells it'
+aws s3api create-bucket --bucket check-badly --object-lock-enabled-for-bucket --object-ownership ObjectWriter >/dev/null
+aws s3api put-public-access-block --bucket check-badly --public-access-block-configuration \
+    BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=false,RestrictPublicBuckets=false
+aws s3api put-bucket-policy --bucket check-badly --policy '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+    "Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::check-badly/*"}]}'
+aws s3api put-bucket-lifecycle-configuration --bucket check-badly --lifecycle-configuration '{"Rules":[
+    {"ID":"tidy","Status":"Enabled","Filter":{"Prefix":""},"Expiration":{"Days":30}}]}' >/dev/null
+badly=$(variant badly 's/^bucket.*/bucket = "check-badly"/; s/^region.*/region = "eu-central-1"/')
+exits 1 'the check of it' "$BIN" check --config "$badly"
+for row in 'region +FAIL +the bucket is in us-east-1, the configuration says eu-central-1' \
+    'public access block +FAIL +off: BlockPublicPolicy, RestrictPublicBuckets' \
+    'ownership +warn +ObjectWriter' \
+    'incomplete uploads +warn +never aborted' \
+    'expiry +warn +rule `tidy` removes everything under `` after 30 days' \
+    'object lock +ok +on' \
+    'default retention +warn +none'; do
+    says "a line: $row" "^ bucket +$row$"
+done
 
 say '  findings, open and closed'
 chmod 640 "$bare"

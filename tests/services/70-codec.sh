@@ -53,3 +53,17 @@ backup/oracle/erp/weekly/rman_full_18-08-2025/c-1234567890-20250818-00.$suffix" 
     exits 0 'so does one that does not compress' "$BIN" all --date 2025-08-18
     same 'neither writes anything but its record' "$before" "$(fingerprint "$bucket-$name")"
 done
+
+say '  tar'
+export DBBACKUP_CONFIG=$home/tar/config.toml
+configure "$home/tar" "$bucket-tar"
+sed -i "s|^\(source = .*/oracle\"\)|\1\npack = \"tar\"\ncompress = \"zstd\"|; s|$home/tar/sources|$src|" "$DBBACKUP_CONFIG"
+aws s3 mb "s3://$bucket-tar" >/dev/null
+exits 0 'a folder that is packed' "$BIN" oracle --date 2025-08-18
+same 'is one object' backup/oracle/erp/weekly/rman_full_18-08-2025.tar.zst "$(data_keys "$bucket-tar")"
+mkdir -p "$home/tar/by-hand"
+aws s3 cp "s3://$bucket-tar/backup/oracle/erp/weekly/rman_full_18-08-2025.tar.zst" - --only-show-errors | zstd -d | tar x -C "$home/tar/by-hand"
+check 'that zstd and tar read' diff -r "$src/oracle/erp/rman_full_18-08-2025" "$home/tar/by-hand/rman_full_18-08-2025"
+exits 0 'restore' "$BIN" restore --latest oracle/erp --to "$home/tar/back"
+check 'gives the folder back' diff -r "$src/oracle/erp/rman_full_18-08-2025" "$home/tar/back/rman_full_18-08-2025"
+exits 0 'verify reads every object and looks at every file' "$BIN" verify --reread --local

@@ -168,7 +168,7 @@ fn tls_is_judged_by_its_end() {
 #[test]
 fn time_and_rate() {
     let answer =
-        |took, kind: Option<ErrorKind>| road::answer(took, kind.map(error).as_ref(), "example-backup");
+        |took, kind: Option<ErrorKind>| road::answer(took, kind.map(error).as_ref(), "example-backup", &[]);
     let quick = Some(Duration::from_millis(30));
     is(&answer(quick, None), "ok");
     // A refusal is an answer.

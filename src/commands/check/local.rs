@@ -126,7 +126,8 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn place(what: &'static str, dir: &Path, wanted: u64) -> Place {
-    let there = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(dir);
+    // A file in its place, or above it, is there too: in that nothing can be made.
+    let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
     // A file without a name: nothing of it is left, however this ends.
     let writable = tempfile::tempfile_in(there).map(|_| ()).map_err(|error| error.to_string());
     let free = rustix::fs::statvfs(there).map_or(0, |space| space.f_bavail.saturating_mul(space.f_frsize));

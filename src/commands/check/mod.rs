@@ -82,11 +82,13 @@ async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<V
         lines.push(check::local::clock(Utc::now(), trip.date.as_deref()));
     }
     lines.extend(way);
-    lines.push(check::road::answer(
+    let answer = check::road::answer(
         trip.as_ref().map(|trip| trip.took),
         reached.as_ref().err(),
         &config.s3.bucket,
-    ));
+        &lines,
+    );
+    lines.push(answer);
     lines.push(identity::credentials(&bucket.credentials().await, now));
     let Some(trip) = trip.filter(|_| !check::road::is_no_bucket(reached.as_ref().err())) else {
         lines.extend(unseen([Area::Identity, Area::Bucket]));

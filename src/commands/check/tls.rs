@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -60,22 +60,40 @@ fn client(bundle: Option<&Path>) -> Result<ClientConfig, String> {
 }
 
 fn failed(error: &std::io::Error) -> Tls {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let text = inner.map_or_else(|| error.to_string(), ToString::to_string);
-    match inner {
-        Some(rustls::Error::InvalidCertificate(error)) => match error {
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => Tls::Expired(text),
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Tls::OtherName(text)
-            }
-            CertificateError::UnknownIssuer => Tls::UnknownAuthority(text),
-            _ => Tls::Failed(text),
-        },
-        _ => Tls::Failed(text),
+    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+        return Tls::Failed(error.to_string());
+    };
+    let rustls::Error::InvalidCertificate(fault) = inner else { return Tls::Failed(inner.to_string()) };
+    match fault {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            Tls::Expired(format!("the certificate ended on {}", day(*not_after)))
+        }
+        CertificateError::NotValidYetContext { not_before, time } => Tls::Expired(format!(
+            "the certificate is good from {} on, and this machine has {}",
+            day(*not_before),
+            day(*time)
+        )),
+        CertificateError::Expired | CertificateError::NotValidYet => Tls::Expired(inner.to_string()),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            // They come as DnsName("db.example.com").
+            let names: Vec<&str> =
+                presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
+            let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+            Tls::OtherName(format!("the certificate is for {names}, not for {}", expected.to_str()))
+        }
+        CertificateError::NotValidForName => Tls::OtherName(inner.to_string()),
+        CertificateError::UnknownIssuer => {
+            Tls::UnknownAuthority("the certificate is signed by nobody whom this machine trusts".to_owned())
+        }
+        _ => Tls::Failed(inner.to_string()),
     }
+}
+
+/// A time of a certificate, as a date (UTC).
+fn day(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let date = DateTime::from_timestamp(seconds, 0);
+    date.map_or_else(|| "a day far away".to_owned(), |date| date.format("%Y-%m-%d").to_string())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod listing;
 mod multipart;
 mod objects;
 mod paging;
+mod posture;
 
 use std::sync::Arc;
 
@@ -17,14 +18,18 @@ use s3s::dto::{
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput,
     CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
     DeleteBucketInput, DeleteBucketOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    DeleteObjectsOutput, GetBucketEncryptionInput, GetBucketEncryptionOutput,
+    GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput, GetBucketLocationInput,
+    GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
+    GetBucketPolicyStatusInput, GetBucketPolicyStatusOutput, GetBucketVersioningInput,
     GetBucketVersioningOutput, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectInput,
-    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
-    ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput,
-    ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    ListPartsInput, ListPartsOutput, Owner, PutBucketVersioningInput, PutBucketVersioningOutput,
-    PutObjectInput, PutObjectOutput, RestoreObjectInput, RestoreObjectOutput, UploadPartInput,
-    UploadPartOutput,
+    GetObjectLockConfigurationInput, GetObjectLockConfigurationOutput, GetObjectOutput,
+    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, HeadBucketInput, HeadBucketOutput,
+    HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput,
+    ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput,
+    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, Owner,
+    PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectInput, PutObjectOutput, RestoreObjectInput,
+    RestoreObjectOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -147,6 +152,52 @@ impl S3 for Api {
         };
         self.store.set_versioning(&request.input.bucket, versioning)?;
         reply(PutBucketVersioningOutput::default())
+    }
+
+    async fn get_bucket_encryption(
+        &self,
+        request: S3Request<GetBucketEncryptionInput>,
+    ) -> Reply<GetBucketEncryptionOutput> {
+        posture::never_made(
+            &self.store,
+            &request.input.bucket,
+            "ServerSideEncryptionConfigurationNotFoundError",
+        )
+    }
+
+    async fn get_public_access_block(
+        &self,
+        request: S3Request<GetPublicAccessBlockInput>,
+    ) -> Reply<GetPublicAccessBlockOutput> {
+        posture::never_made(&self.store, &request.input.bucket, "NoSuchPublicAccessBlockConfiguration")
+    }
+
+    async fn get_bucket_ownership_controls(
+        &self,
+        request: S3Request<GetBucketOwnershipControlsInput>,
+    ) -> Reply<GetBucketOwnershipControlsOutput> {
+        posture::never_made(&self.store, &request.input.bucket, "OwnershipControlsNotFoundError")
+    }
+
+    async fn get_bucket_policy_status(
+        &self,
+        request: S3Request<GetBucketPolicyStatusInput>,
+    ) -> Reply<GetBucketPolicyStatusOutput> {
+        posture::never_made(&self.store, &request.input.bucket, "NoSuchBucketPolicy")
+    }
+
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        request: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> Reply<GetBucketLifecycleConfigurationOutput> {
+        posture::never_made(&self.store, &request.input.bucket, "NoSuchLifecycleConfiguration")
+    }
+
+    async fn get_object_lock_configuration(
+        &self,
+        request: S3Request<GetObjectLockConfigurationInput>,
+    ) -> Reply<GetObjectLockConfigurationOutput> {
+        posture::never_made(&self.store, &request.input.bucket, "ObjectLockConfigurationNotFoundError")
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> Reply<PutObjectOutput> {

@@ -32,7 +32,7 @@ impl Tree {
             priority: 0,
             min_size: Source::MIN_SIZE,
             check: Check { command: Vec::new(), timeout: Check::TIMEOUT },
-            compress: None,
+            recipe: crate::codec::Recipe::default(),
         };
         fs::create_dir(&source.dir).unwrap();
         let tree = Self { dir, source };

@@ -1,5 +1,8 @@
 //! `dbbackup check`, and connections that may only be private.
 
+mod bucket;
+mod certificates;
+mod network;
 mod rights;
 mod told;
 
@@ -81,12 +84,18 @@ const GOOD: [(Op, &str); 6] = [
 
 /// A host with a source, and a versioned bucket as the template makes it.
 fn good() -> World {
-    let world = World::versioned();
-    world.company();
-    closed_to_others(&world);
+    let world = bare();
     for (op, body) in GOOD {
         say(&world, op, body);
     }
+    world
+}
+
+/// A host with a source, and a bucket that keeps versions and has no other setting.
+fn bare() -> World {
+    let world = World::versioned();
+    world.company();
+    closed_to_others(&world);
     world
 }
 
@@ -102,8 +111,26 @@ fn say(world: &World, op: Op, body: &str) {
 /// The check's lines as JSON; it must have ended with this exit code.
 #[track_caller]
 fn lines(world: &World, code: i32) -> Vec<Value> {
-    let output = world.run(&["check", "--json"]).exits(code);
+    lines_under(world, code, &[])
+}
+
+/// The same with variables in its environment.
+#[track_caller]
+fn lines_under(world: &World, code: i32, variables: &[(&str, &str)]) -> Vec<Value> {
+    let output = world.run_under(&["check", "--json"], variables).exits(code);
     output.json()["lines"].as_array().unwrap().clone()
+}
+
+/// The line's advice.
+#[track_caller]
+fn advice<'l>(lines: &'l [Value], what: &str) -> &'l str {
+    line(lines, what)["advice"].as_str().unwrap()
+}
+
+/// What the line saw.
+#[track_caller]
+fn seen<'l>(lines: &'l [Value], what: &str) -> &'l str {
+    line(lines, what)["seen"].as_str().unwrap()
 }
 
 /// The line of that name.
@@ -154,7 +181,8 @@ fn a_bucket_that_does_not_answer_fails_and_nothing_is_guessed() {
     world.configure(|text| text.replace(&format!(":{server}"), &format!(":{port}")));
     let lines = lines(&world, 1);
     assert_eq!(with(&lines, "fail"), ["connection", "answer"]);
-    assert!(line(&lines, "answer")["advice"].as_str().unwrap().contains("tunnel"));
+    assert!(line(&lines, "connection")["advice"].as_str().unwrap().contains("tunnel"));
+    assert_eq!(line(&lines, "answer")["advice"], "see the line `connection`");
     is(&lines, "the rest", "unknown");
 }
 

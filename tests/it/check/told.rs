@@ -84,6 +84,7 @@ fn cron_sees_what_this_shell_hides() {
     is(&lines, "environment", "ok");
     // The keys were in this test's environment alone.
     is(&lines, "credentials", "fail");
+    is(&lines, "answer", "unknown");
 }
 
 #[test]
@@ -96,11 +97,34 @@ fn files_of_this_machine_are_judged() {
     fs::set_permissions(world.path(".aws/credentials"), fs::Permissions::from_mode(0o644)).unwrap();
     world.write("log", "a file where the directory should be");
     let lines = lines(&world, 1);
-    for what in ["configuration file", "credentials file", "source oracle"] {
+    for what in ["configuration file", "credentials file", "source oracle", "log directory"] {
         is(&lines, what, "fail");
     }
+    assert!(
+        line(&lines, "configuration file")["seen"]
+            .as_str()
+            .unwrap()
+            .ends_with("mode 666, writable by others")
+    );
     is(&lines, "source mysql", "ok");
     is(&lines, "environment", "warn");
+}
+
+#[test]
+fn a_machine_as_it_should_be_is_ok_and_an_empty_source_is_told() {
+    let world = good();
+    world.faults().write_only();
+    fs::remove_dir_all(world.path("oracle")).unwrap();
+    fs::create_dir(world.path("oracle")).unwrap();
+    world.write(".aws/credentials", "[default]\n");
+    fs::set_permissions(world.path(".aws/credentials"), fs::Permissions::from_mode(0o600)).unwrap();
+    let lines = lines(&world, 0);
+    for what in ["user", "configuration file", "credentials file", "log directory", "state directory", "lock"]
+    {
+        is(&lines, what, "ok");
+    }
+    is(&lines, "source oracle", "warn");
+    assert!(line(&lines, "source oracle")["advice"].as_str().unwrap().contains("database's own backups"));
 }
 
 #[test]
@@ -124,6 +148,12 @@ fn a_check_beside_a_run_sees_the_lock_and_leaves_it() {
     assert!(line(&seen, "lock")["seen"].as_str().unwrap().contains("target mysql"));
     drop(lock);
     is(&lines(&world, 0), "lock", "ok");
+    // Of a holder that has not said yet who it is.
+    let file = fs::File::create(world.path("state/lock")).unwrap();
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    let seen = lines(&world, 0);
+    is(&seen, "lock", "warn");
+    assert_eq!(line(&seen, "lock")["seen"], "held");
 }
 
 #[test]

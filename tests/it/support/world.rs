@@ -208,11 +208,14 @@ outage_patience = "0s"
         finished(self.command(args).spawn().unwrap())
     }
 
+    /// The same with these variables too.
+    pub fn run_under(&self, args: &[&str], variables: &[(&str, &str)]) -> Output {
+        finished(self.command(args).envs(variables.iter().copied()).spawn().unwrap())
+    }
+
     /// The same with somebody else's keys in the environment: those of a profile are to be used.
     pub fn run_by_profile(&self, args: &[&str]) -> Output {
-        let mut command = self.command(args);
-        command.env("AWS_ACCESS_KEY_ID", "other").env("AWS_SECRET_ACCESS_KEY", "other");
-        finished(command.spawn().unwrap())
+        self.run_under(args, &[("AWS_ACCESS_KEY_ID", "other"), ("AWS_SECRET_ACCESS_KEY", "other")])
     }
 
     /// `dbbackup all --date 2025-08-18`.
