@@ -345,7 +345,7 @@ impl<'c> Run<'c> {
         let memory = backup.buffer_memory().saturating_sub(encoders).max(Backup::LEAST_BUFFERS);
         let settings = Settings {
             policy: site.policy.clone(),
-            pool: Pool::new(backup.concurrency, memory, backup.part_size),
+            pool: Pool::opening_by_need(backup.concurrency, memory, backup.part_size),
             part_size: backup.part_size,
             overwrite: self.request.overwrite,
             state: self.config.state.dir.clone(),

@@ -304,7 +304,8 @@ pub struct Backup {
     pub attempts: u32,
     /// Pauses after the first, second … failed attempt; the last one repeats. Default 5 s, 10 s.
     pub pauses: Vec<Duration>,
-    /// Requests in flight at once, small files and parts together; parts are bounded by the memory too. Default 128.
+    /// Most requests in flight at once, small files and parts together; parts are bounded by the memory too.
+    /// Default 128.
     pub concurrency: usize,
     /// How long a store that answered before is waited for once it no longer does; zero for not at
     /// all. Default 30 min.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::task::JoinSet;
 
@@ -216,9 +217,11 @@ impl FileJob {
                 let what = format!("send part {} of {}", part.number, job.file.path.display());
                 let receipt = job
                     .policy()
-                    .run(&what, &job.retries, || {
-                        let body = PartBody::Bytes(body.clone());
-                        job.bucket().upload_part(&upload, part.number, body, wire.clone())
+                    .run(&what, &job.retries, async || {
+                        let (body, sent) = (PartBody::Bytes(body.clone()), Instant::now());
+                        let reply = job.bucket().upload_part(&upload, part.number, body, wire.clone()).await;
+                        job.pool().answered(sent.elapsed());
+                        reply
                     })
                     .await?;
                 progress.advance(part.len);

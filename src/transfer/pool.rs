@@ -3,7 +3,9 @@
 //! Whoever wants both takes the slot first and the memory second; whoever holds memory never waits
 //! for a slot. So the pool cannot lock up.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,11 +14,18 @@ use super::ranked::{Permit, Rank, Ranked};
 
 /// Memory is counted in units of this many bytes.
 const UNIT: u64 = 64 << 10;
+/// Slots that are open at first in a pool that opens by need. 2,000 files of 64 KiB sent to a server on the
+/// same machine took 3.1 CPU s/GB with 16 or 32 connections, and 3.8 with 128.
+const FEW: usize = 16;
+/// An answer that takes longer than this is waited for, and not worked for.
+const LONG: Duration = Duration::from_millis(20);
 
 /// Slots and buffers of one run.
 #[derive(Debug, Clone)]
 pub struct Pool {
     slots: Ranked,
+    /// Slots that are not open yet.
+    closed: Arc<AtomicUsize>,
     memory: Arc<Semaphore>,
     units: u32,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -57,10 +66,44 @@ impl Pool {
         let units = u32::try_from(memory / UNIT).unwrap_or(u32::MAX).max(1);
         Self {
             slots: Ranked::new(requests),
+            closed: Arc::default(),
             memory: Arc::new(Semaphore::new(usize::try_from(units).unwrap_or(usize::MAX))),
             units,
             spare: Arc::default(),
             reuse: usize::try_from(part).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The same for `requests` of which few are open at first, and more as soon as answers take their time
+    /// ([`Self::answered`]): over a long line many requests in flight keep it full, over a short one each
+    /// connection more costs time and wins none.
+    #[must_use]
+    pub fn opening_by_need(requests: usize, memory: u64, part: u64) -> Self {
+        let open = requests.min(FEW);
+        let closed = Arc::new(AtomicUsize::new(requests - open));
+        Self { closed, ..Self::new(open, memory, part) }
+    }
+
+    /// A request was answered after so long.
+    pub fn answered(&self, took: Duration) {
+        if took > LONG {
+            self.open(FEW);
+        }
+    }
+
+    /// A question without a body was answered after so long: nothing but the way can have taken it.
+    pub fn answered_question(&self, took: Duration) {
+        if took > LONG {
+            self.open(usize::MAX);
+        }
+    }
+
+    fn open(&self, slots: usize) {
+        let take = |closed: usize| (closed > 0).then(|| closed.saturating_sub(slots));
+        if let Ok(closed) = self.closed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            for _ in 0..closed.min(slots) {
+                self.slots.add();
+            }
         }
     }
 
@@ -132,6 +175,32 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn slots_open_as_answers_take_their_time() {
+        let taken_at_once = async |pool: &Pool| {
+            let mut held = Vec::new();
+            while let Ok(slot) =
+                tokio::time::timeout(Duration::from_millis(5), pool.slot(Rank::default())).await
+            {
+                held.push(slot);
+            }
+            held.len()
+        };
+        let pool = Pool::opening_by_need(50, UNIT, UNIT);
+        pool.answered(Duration::from_millis(3));
+        assert_eq!(taken_at_once(&pool).await, 16);
+        pool.answered(Duration::from_millis(30));
+        assert_eq!(taken_at_once(&pool).await, 32);
+        for _ in 0..9 {
+            pool.answered(Duration::from_millis(30));
+        }
+        assert_eq!(taken_at_once(&pool).await, 50);
+        let far = Pool::opening_by_need(50, UNIT, UNIT);
+        far.answered_question(Duration::from_millis(30));
+        assert_eq!(taken_at_once(&far).await, 50);
+        assert_eq!(taken_at_once(&Pool::opening_by_need(3, UNIT, UNIT)).await, 3);
+    }
 
     #[tokio::test]
     async fn buffers_never_exceed_the_memory_and_are_used_again() {

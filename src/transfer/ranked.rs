@@ -49,6 +49,11 @@ impl Ranked {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
+    /// One permit more.
+    pub fn add(&self) {
+        drop(Permit { state: Some(self.state.clone()) });
+    }
+
     /// Waits for a permit.
     pub async fn acquire(&self, rank: Rank) -> Permit {
         loop {

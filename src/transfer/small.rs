@@ -1,5 +1,7 @@
 //! A file that goes in one request: read into memory, compared, sent.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::existing::{Ours, Same};
@@ -49,7 +51,12 @@ impl FileJob {
     /// Sends the object's bytes in one request and compares; `None` where the key is taken.
     pub(super) async fn put_once(&self, body: &Bytes, ours: &Ours) -> Result<Option<Same>, FileError> {
         let what = format!("send {}", self.file.path.display());
-        let put = || self.bucket().put(&self.key, body.clone(), ours.wire.as_ref(), self.options());
+        let put = async || {
+            let sent = Instant::now();
+            let reply = self.bucket().put(&self.key, body.clone(), ours.wire.as_ref(), self.options()).await;
+            self.pool().answered(sent.elapsed());
+            reply
+        };
         match self.policy().run(&what, &self.retries, put).await {
             Ok(receipt) => self.confirm(receipt, ours).await.map(Some),
             Err(error) if error.kind == ErrorKind::Precondition => Ok(None),

@@ -187,10 +187,12 @@ impl Uploader {
         let prefix = format!("{}{}{slash}", bucket.layout().prefix(), order.id.key());
         let what = format!("look for objects of {}", order.id);
         let retries = AtomicU32::new(0);
+        let asked = Instant::now();
         let listed = tokio::select! {
             listed = settings.policy.run(&what, &retries, || bucket.list(&prefix)) => listed,
             () = settings.cancel.cancelled() => return Err(FileError::Cancelled),
         };
+        settings.pool.answered_question(asked.elapsed());
         match listed {
             Ok(listed) => Ok(listed.into_iter().map(|object| object.key).collect()),
             Err(error) if error.kind == ErrorKind::Denied => Ok(HashSet::new()),
