@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::FileError;
-use super::upload::FileJob;
+use super::job::FileJob;
 use crate::bucket::{ErrorKind, MultipartUpload, OpenUpload, StoredPart};
 use crate::checksum::Algorithm;
 

@@ -10,15 +10,15 @@ use std::sync::atomic::AtomicU32;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::Events;
 use super::parts::PartPlan;
 use super::pool::Pool;
 use super::range::{Journal, Range};
 use super::ranges::FileRanges;
 use super::ranked::Rank;
-use super::{Events, FileProgress};
 use crate::bucket::{Bucket, BucketError, ErrorKind, KeyError, ObjectKey};
 use crate::checksum::{Algorithm, Checksum, Digest, Fold};
-use crate::codec::{Coding, DecodeError, Decoding, Identities};
+use crate::codec::{Coding, Identities};
 use crate::manifest::StoredFile;
 use crate::retry::Policy;
 
@@ -282,7 +282,7 @@ impl Downloader {
     }
 
     /// Several ranges of one object must come from one version of it.
-    async fn pin(&self, wanted: &Wanted) -> Result<Pin, FetchError> {
+    pub(super) async fn pin(&self, wanted: &Wanted) -> Result<Pin, FetchError> {
         if wanted.version.is_some() || wanted.size <= self.range() {
             return Ok(Pin { etag: None, version: wanted.version.clone() });
         }
@@ -295,91 +295,6 @@ impl Downloader {
             return Err(other_size(wanted, info.size));
         }
         Ok(Pin { etag: info.etag, version: info.version })
-    }
-
-    /// Sends the bytes that one object stands for to `out` in order, compared at the end. What was written
-    /// before a failure cannot be taken back: the caller's exit code tells.
-    pub async fn stream(
-        &self,
-        wanted: &Wanted,
-        out: &mut (impl std::io::Write + Send),
-    ) -> Result<Checksum, FetchError> {
-        let not_written = |source| FetchError::Write { path: "standard output".into(), source };
-        let Some(coding) = &wanted.coding else {
-            return self.stream_stored(wanted, &mut |chunk| out.write_all(chunk).map_err(not_written)).await;
-        };
-        let blame = |error: DecodeError| match error {
-            DecodeError::Damaged(how) => FetchError::Damaged { key: wanted.key.to_string(), how },
-            DecodeError::Write(source) => not_written(source),
-        };
-        wanted.openable(&self.identities)?;
-        let mut decoding = Decoding::new(coding, &self.identities, out).map_err(not_written)?;
-        let whole = self.stream_stored(wanted, &mut |chunk| decoding.feed(chunk).map_err(blame)).await?;
-        decoding.finish(coding).map_err(blame)?;
-        Ok(whole)
-    }
-
-    async fn stream_stored(
-        &self,
-        wanted: &Wanted,
-        take: &mut (impl FnMut(&[u8]) -> Result<(), FetchError> + Send),
-    ) -> Result<Checksum, FetchError> {
-        let progress = self.events.start(wanted.key.as_str(), wanted.size);
-        let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
-        let mut digest = Digest::new(algorithm);
-        let mut pin = self.pin(wanted).await?;
-        let mut attempt = 1;
-        while digest.len() < wanted.size {
-            let (before, begun) = (digest.len(), tokio::time::Instant::now());
-            match self.stream_from(wanted, &mut pin, &mut digest, take, &progress).await {
-                Ok(()) => {}
-                Err(FetchError::Bucket(error)) if self.policy.sat_out(&error, begun).await => {}
-                Err(FetchError::Bucket(error)) if error.is_transient() => {
-                    // Progress earns a new set of attempts: a long stream may be cut many times.
-                    attempt = if digest.len() > before { 1 } else { attempt + 1 };
-                    let Some(pause) = self.policy.pause_after(attempt) else {
-                        return Err(error.into());
-                    };
-                    tracing::warn!("[RETRY] read {}: goes on at byte {}: {error}", wanted.key, digest.len());
-                    tokio::time::sleep(pause).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let whole = digest.full_object();
-        compare(wanted, &whole)?;
-        Ok(whole)
-    }
-
-    async fn stream_from(
-        &self,
-        wanted: &Wanted,
-        pin: &mut Pin,
-        digest: &mut Digest,
-        take: &mut (impl FnMut(&[u8]) -> Result<(), FetchError> + Send),
-        progress: &FileProgress,
-    ) -> Result<(), FetchError> {
-        let range = Some((digest.len(), wanted.size.saturating_sub(1)));
-        let (info, mut body) =
-            self.bucket.get(&wanted.key, range, pin.etag.as_deref(), pin.version.as_deref()).await?;
-        pin.etag = info.etag;
-        loop {
-            let chunk = tokio::select! {
-                chunk = body.next() => chunk?,
-                () = self.cancel.cancelled() => return Err(FetchError::Cancelled),
-            };
-            let Some(chunk) = chunk else {
-                break;
-            };
-            take(&chunk)?;
-            digest.update(&chunk);
-            progress.advance(chunk.len() as u64);
-        }
-        if digest.len() == wanted.size {
-            Ok(())
-        } else {
-            Err(short(&wanted.key, digest.len(), wanted.size).into())
-        }
     }
 }
 
@@ -412,7 +327,7 @@ pub(super) fn other_bytes(key: &ObjectKey, error: &BucketError) -> FetchError {
     FetchError::Damaged { key: key.to_string(), how: error.detail.clone() }
 }
 
-fn compare(wanted: &Wanted, whole: &Checksum) -> Result<(), FetchError> {
+pub(super) fn compare(wanted: &Wanted, whole: &Checksum) -> Result<(), FetchError> {
     match wanted.checksum.as_ref().map(|sum| (sum, sum.agrees(whole))) {
         None | Some((_, Some(true))) => Ok(()),
         Some((sum, _)) => Err(FetchError::Damaged {

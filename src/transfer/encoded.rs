@@ -15,13 +15,13 @@ use super::arrived::{Arrived, Done};
 use super::begin::{Begin, Failed, Parts};
 use super::encoding::Encoding;
 use super::existing::Ours;
+use super::job::FileJob;
 use super::multipart::{STREAM_MEMORY, joined, reusable};
 use super::parts::{MAX_PARTS, PartPlan};
 use super::pool::Slot;
 use super::reader::{Sums, blocking};
 use super::sent::Sent;
 use super::spool::{Room, Spool};
-use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::{MultipartUpload, Overwrite, PartReceipt};
 use crate::codec::{Coding, Recipe};
@@ -59,7 +59,7 @@ impl FileJob {
         loop {
             let held = match memory.take() {
                 Some(memory) => memory,
-                None => self.encoder_memory(recipe).await?,
+                None => self.shared.encoder_memory(recipe, self.file.stamp.size).await?,
             };
             match self.try_encoded(recipe, held, part, progress, begin).await {
                 Ok(sent) => return Ok(sent),
@@ -115,7 +115,7 @@ impl FileJob {
             match self.head().await {
                 Ok(Some(info)) => {
                     drop((encoding, first));
-                    let memory = self.encoder_memory(recipe).await?;
+                    let memory = self.shared.encoder_memory(recipe, self.file.stamp.size).await?;
                     return sent(self.compare_encoded(recipe, memory, &info, progress).await?);
                 }
                 Ok(None) | Err(FileError::NotCompared { .. }) => {}

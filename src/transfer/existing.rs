@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::FileError;
-use super::upload::FileJob;
+use super::job::FileJob;
 use crate::bucket::{ErrorKind, ObjectInfo, Overwrite, Receipt};
 use crate::checksum::{Algorithm, Checksum, Digest};
 use crate::manifest::Confirmation;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::FileError;
-use super::upload::{FileJob, Uploader};
+use super::job::FileJob;
+use super::upload::Uploader;
 use super::uploads::Begun;
 use crate::bucket::{BucketError, ErrorKind, MultipartUpload, ObjectKey};
 

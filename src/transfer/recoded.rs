@@ -10,10 +10,10 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::existing::{Ours, Same};
+use super::job::FileJob;
 use super::reader::{Pages, blocking, open_as_found, read_through, unchanged};
 use super::sent::Sent;
 use super::tap::Tap;
-use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::{BucketError, ErrorKind, ObjectInfo};
 use crate::checksum::{Algorithm, Checksum, Digest};

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use chrono::{DateTime, Utc};
 
 use super::existing::{Ours, Same};
-use super::upload::FileJob;
+use super::job::FileJob;
 use crate::checksum::Checksum;
 use crate::codec::Coding;
 use crate::formats::Judgement;

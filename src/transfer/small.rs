@@ -5,11 +5,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::existing::{Ours, Same};
+use super::job::FileJob;
 use super::pool::Slot;
 use super::reader::{blocking, fill_and_sum, open_as_found, unchanged};
 use super::sent::Sent;
 use super::tap::Tap;
-use super::upload::FileJob;
 use super::{FileError, FileProgress};
 use crate::bucket::ErrorKind;
 

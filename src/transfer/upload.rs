@@ -2,59 +2,27 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::confirmed::Journey;
-
 use super::form::{Form, fitting};
 use super::input::Input;
+use super::job::{FileJob, Way};
 use super::parts::SINGLE_PUT_MAX;
-use super::pool::{Pool, Slot};
-use super::ranked::{Permit, Rank, Ranked};
-use super::sealed::Sealed;
+use super::ranked::Rank;
 use super::sent::Sent;
-use super::uploads::Uploads;
-use super::{ConfirmedSet, Events, FileError, FileProgress, ShipError, Watch};
-use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite, PutOptions};
-use crate::codec::{self, Pack, Recipe};
+use super::shared::{Settings, Shared};
+use super::{ConfirmedSet, FileError, ShipError, Watch};
+use crate::bucket::{Bucket, ErrorKind, ObjectKey, Overwrite};
+use crate::codec::{Pack, Recipe};
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
 use crate::manifest::StoredFile;
-use crate::model::{Category, SetId, SetKind};
-use crate::retry::Policy;
+use crate::model::{SetId, SetKind};
 use crate::source;
-
-/// Large files in flight at once; more would only widen the window of unfinished ones.
-const LARGE_FILES: usize = 4;
-const MIB: u64 = 1 << 20;
-
-/// What all uploads of a run share.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Attempts and pauses.
-    pub policy: Policy,
-    /// Requests and memory.
-    pub pool: Pool,
-    /// Smallest part in bytes.
-    pub part_size: u64,
-    /// Create only, or the operator's word.
-    pub overwrite: Overwrite,
-    /// Directory of what this host remembers; takes encoded parts that are larger than the memory.
-    pub state: std::path::PathBuf,
-    /// Where progress goes.
-    pub events: Events,
-    /// Ends the run.
-    pub cancel: CancellationToken,
-    /// Which uploads are this host's own.
-    pub uploads: Arc<Uploads>,
-    /// What encrypted objects were made from.
-    pub sealed: Arc<Sealed>,
-}
 
 /// A set to be sent.
 #[derive(Debug, Clone)]
@@ -79,40 +47,11 @@ pub struct Uploader {
     pub(super) shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) bucket: Arc<Bucket>,
-    pub(super) settings: Settings,
-    large: Ranked,
-    /// Memory of encoders at work, in MiB.
-    encoders: Arc<Semaphore>,
-}
-
-/// One file on its way.
-#[derive(Debug)]
-pub(super) struct FileJob {
-    shared: Arc<Shared>,
-    /// The file; for a folder that is packed its path, with the archive's size.
-    pub(super) file: SourceFile,
-    /// The files of a folder that is packed.
-    pub(super) members: Option<Arc<[SourceFile]>>,
-    pub(super) key: ObjectKey,
-    pub(super) retries: AtomicU32,
-    /// Whether the key is known to be taken.
-    pub(super) taken: bool,
-    category: Category,
-    pub(super) rank: Rank,
-    form: Form,
-    pub(super) watch: Option<Watch>,
-}
-
 impl Uploader {
     /// To `bucket`.
     #[must_use]
     pub fn new(bucket: Arc<Bucket>, settings: Settings) -> Self {
-        let large = Ranked::new(LARGE_FILES);
-        let encoders = Arc::new(Semaphore::new(usize::try_from(codec::MEMORY / MIB).unwrap_or(1)));
-        Self { shared: Arc::new(Shared { bucket, settings, large, encoders }) }
+        Self { shared: Arc::new(Shared::new(bucket, settings)) }
     }
 
     /// Sends every file of a set and has each confirmed. After the first file that fails no further
@@ -233,7 +172,7 @@ impl Uploader {
         let rank = order.rank;
         let work = async {
             if let Form::Coded(recipe) = &job.form {
-                Way::Encoded(job.encoder_memory(recipe).await)
+                Way::Encoded(shared.encoder_memory(recipe, file.stamp.size).await)
             } else if matches!(job.form, Form::Known(_)) || file.stamp.size <= SINGLE_PUT_MAX {
                 Way::Small(shared.settings.pool.slot(rank).await)
             } else {
@@ -250,14 +189,6 @@ impl Uploader {
         });
         Ok(())
     }
-}
-
-/// How a file goes, with the place it holds.
-#[derive(Debug)]
-enum Way {
-    Small(Slot),
-    Encoded(Result<OwnedSemaphorePermit, FileError>),
-    Large(Permit),
 }
 
 /// How one file ended: its record with how it went, or why not.
@@ -301,121 +232,4 @@ fn unchanged_since(set: &BackupSet) -> Result<(), FileError> {
             .map_err(|changed| FileError::Changed { path: file.path.clone(), changed })?;
     }
     Ok(())
-}
-
-impl FileJob {
-    /// Waits for an encoder's share of the memory.
-    pub(super) async fn encoder_memory(&self, recipe: &Recipe) -> Result<OwnedSemaphorePermit, FileError> {
-        let wanted = recipe.memory(self.file.stamp.size) / MIB;
-        let wanted = u32::try_from(wanted).unwrap_or(1);
-        let permit = self.shared.encoders.clone().acquire_many_owned(wanted).await;
-        permit.map_err(|error| FileError::Internal(error.to_string()))
-    }
-
-    pub(super) fn input(&self) -> Input {
-        Input { file: self.file.clone(), members: self.members.clone() }
-    }
-
-    pub(super) fn state(&self) -> &std::path::Path {
-        &self.shared.settings.state
-    }
-
-    pub(super) fn cancel(&self) -> CancellationToken {
-        self.shared.settings.cancel.clone()
-    }
-
-    pub(super) fn bucket(&self) -> &Bucket {
-        &self.shared.bucket
-    }
-
-    pub(super) fn pool(&self) -> &Pool {
-        &self.shared.settings.pool
-    }
-
-    pub(super) fn policy(&self) -> &Policy {
-        &self.shared.settings.policy
-    }
-
-    pub(super) fn part_size(&self) -> u64 {
-        self.shared.settings.part_size
-    }
-
-    pub(super) fn overwrite(&self) -> Overwrite {
-        self.shared.settings.overwrite
-    }
-
-    pub(super) fn uploads(&self) -> &Uploads {
-        &self.shared.settings.uploads
-    }
-
-    /// Whether another pass over the file gives the same parts.
-    pub(super) fn is_repeatable(&self) -> bool {
-        !matches!(&self.form, Form::Coded(recipe) if recipe.encrypts())
-    }
-
-    pub(super) fn sealed(&self) -> &Sealed {
-        &self.shared.settings.sealed
-    }
-
-    pub(super) fn count_retry(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn options(&self) -> PutOptions {
-        PutOptions {
-            category: Some(self.category),
-            overwrite: self.overwrite(),
-            content_type: "application/octet-stream",
-        }
-    }
-
-    async fn run(
-        self: &Arc<Self>,
-        way: Way,
-        cancel: &CancellationToken,
-    ) -> Result<(StoredFile, Sent), FileError> {
-        let label = self.file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let progress = Arc::new(self.shared.settings.events.start(&label, self.file.stamp.size));
-        let begun = Instant::now();
-        let result = tokio::select! {
-            result = self.send(way, &progress) => result,
-            () = cancel.cancelled() => Err(FileError::Cancelled),
-        };
-        match result {
-            Ok(sent) => {
-                self.log_sent(&sent, begun.elapsed());
-                Ok((self.stored(&sent), sent))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn send(self: &Arc<Self>, way: Way, progress: &Arc<FileProgress>) -> Result<Sent, FileError> {
-        let mut way = Some(way);
-        loop {
-            let algorithm = self.bucket().algorithm();
-            let result = match (&self.form, way.take()) {
-                (Form::Known(known), _held) => self.compare_known(known, progress).await,
-                (Form::Coded(recipe), Some(Way::Encoded(memory))) => {
-                    self.put_encoded(recipe, Some(memory?), progress).await
-                }
-                (Form::Coded(recipe), _) => self.put_encoded(recipe, None, progress).await,
-                (Form::Plain, Some(Way::Small(slot))) => self.put_small(slot, progress).await,
-                (Form::Plain, Some(Way::Large(permit))) => {
-                    let _held = permit;
-                    Box::pin(self.put_large(progress)).await
-                }
-                (Form::Plain, _) if self.file.stamp.size <= SINGLE_PUT_MAX => {
-                    let slot = self.pool().slot(self.rank).await;
-                    self.put_small(slot, progress).await
-                }
-                (Form::Plain, _) => Box::pin(self.put_large(progress)).await,
-            };
-            match result {
-                Err(FileError::Bucket(error))
-                    if error.blames_checksum() && self.bucket().step_down(algorithm) => {}
-                other => return other,
-            }
-        }
-    }
 }

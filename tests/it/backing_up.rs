@@ -1,4 +1,4 @@
-//! What a run picks, under which keys, and what it says of it; each defect of the script it replaces.
+//! What a run picks, and under which keys; each defect of the script it replaces.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -172,35 +172,6 @@ fn level_1_folders_are_not_sent() {
 }
 
 #[test]
-fn logs_older_than_90_days_go_and_only_those_of_that_exact_name() {
-    let world = World::new();
-    world.dump("shop/shop_20250818.sql");
-    let day = Duration::from_hours(24);
-    let aged = |name: &str, days: u32| {
-        let path = world.write(&format!("log/{name}"), "old");
-        let file = fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(SystemTime::now() - day * days).unwrap();
-    };
-    for (name, days) in [
-        ("upload_all_20250101_010000.log", 91),
-        ("upload_mysql_20250101_010000.log", 200),
-        ("upload_all_20250301_010000.log", 89),
-        ("upload_all_20250101_010000.log.gz", 200),
-        ("upload_shop_20250101_010000.log", 200),
-        ("my_upload_all_20250101_010000.log", 200),
-        ("upload_all_2025.log", 200),
-    ] {
-        aged(name, days);
-    }
-    world.backup().exits(0);
-    let names: Vec<String> =
-        world.logs().iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
-    assert_eq!(names.len(), 6, "{names:?}");
-    assert!(!names.contains(&"upload_all_20250101_010000.log".to_owned()));
-    assert!(!names.contains(&"upload_mysql_20250101_010000.log".to_owned()));
-}
-
-#[test]
 fn one_failed_set_makes_exit_code_1_and_stops_no_other() {
     let world = World::new();
     world.company();
@@ -320,92 +291,6 @@ fn three_attempts_and_no_more() {
     world.faults().add(Rule::new(Fault::SLOW_DOWN).on(Op::PutObject).key("mysql/shop/weekly/shop_"));
     world.backup();
     assert_eq!(world.faults().fired(), 3);
-}
-
-#[test]
-fn json_is_exactly_one_document_with_every_set() {
-    let world = World::new();
-    world.company();
-    let report = world.run(&["all", "--date", WEEKLY, "--json"]).exits(0).json();
-    assert_eq!((&report["sent"], &report["exit_code"]), (&3.into(), &0.into()));
-    assert_eq!(report["sets"].as_array().unwrap().len(), 3);
-    assert_eq!(report["dates"], serde_json::json!([WEEKLY, WEEKLY]));
-    let nothing = world.run(&["all", "--date", "2025-08-11", "--json"]).exits(3).json();
-    assert_eq!(nothing["sets"], serde_json::json!([]));
-}
-
-#[test]
-fn a_dry_run_prints_the_plan_and_touches_nothing() {
-    let world = World::new();
-    world.company();
-    world.dump("skip/a_20250818.sql");
-    let output = world.run(&["all", "--date", WEEKLY, "--dry-run"]).exits(0);
-    for text in ["mysql/shop/weekly/shop_20250818.sql", "send: not in the bucket yet", "excluded by `skip`"] {
-        assert!(output.stdout.contains(text), "{text} in {}", output.stdout);
-    }
-    assert!(!world.path("log").exists() && !world.path("state").exists());
-    let asked = world.server.requests();
-    for op in [Op::PutObject, Op::CreateMultipartUpload, Op::UploadPart, Op::DeleteObject] {
-        assert_eq!(asked.get(&op), None, "{op:?}");
-    }
-    let report = world.run(&["all", "--date", WEEKLY, "--dry-run", "--json"]).exits(0).json();
-    assert_eq!(report["sets"][0]["status"], "planned");
-}
-
-#[test]
-fn the_log_has_every_set_with_time_and_offset() {
-    let world = World::new();
-    world.company();
-    world.backup().exits(0);
-    let name = world.logs()[0].file_name().unwrap().to_string_lossy().into_owned();
-    assert!(
-        name.starts_with("upload_all_2") && name.len() == "upload_all_20250818_010203.log".len(),
-        "{name}"
-    );
-    let log = world.log();
-    assert_eq!(log.matches("[SUCCESS]").count(), 3, "{log}");
-    assert_eq!(log.matches("[SENT]").count(), 5, "{log}");
-    assert!(log.lines().all(|line| line.get(23..29) == Some("+00:00")), "{log}");
-}
-
-#[test]
-fn the_log_can_be_json_lines() {
-    let world = World::new();
-    world.company();
-    world.configure(|text| text.replace("[state]", "format = \"json\"\n[state]"));
-    world.backup().exits(0);
-    let log = world.log();
-    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.last().unwrap()["message"], "3 backups uploaded to S3.");
-}
-
-#[test]
-fn a_log_directory_that_cannot_be_written_stops_no_backup() {
-    let world = World::new();
-    world.company();
-    world.write("log", "a file where the directory should be");
-    world.backup().exits(0).says("cannot write the log file").says("3 backups uploaded to S3.");
-    assert_eq!(world.whole_manifests().len(), 3);
-}
-
-#[test]
-fn the_table_at_the_end_has_a_row_for_each_set() {
-    let world = World::new();
-    world.company();
-    let output = world.backup().exits(0);
-    for word in ["Engine", "Retries", "Status", "SQL Server", "shop_20250818.sql", "rman_erp_18-08-2025"] {
-        assert!(output.stdout.contains(word), "{word} in {}", output.stdout);
-    }
-    assert_eq!(output.stdout.matches(" sent").count(), 3, "{}", output.stdout);
-}
-
-#[test]
-fn quiet_says_nothing_of_success_and_the_log_file_everything() {
-    let world = World::new();
-    world.company();
-    let output = world.run(&["all", "--date", WEEKLY, "-q"]).exits(0);
-    assert_eq!(output.stderr, "");
-    assert!(world.log().contains("3 backups uploaded to S3."));
 }
 
 #[test]

@@ -13,7 +13,8 @@ use dbbackup::embedded::{Fault, Op, Rule};
 use rustix::process::Signal;
 
 use crate::support::noise;
-use crate::support::world::{Output, WEEKLY, World, assert_same};
+use crate::support::program::Output;
+use crate::support::world::{WEEKLY, World, assert_same};
 
 const DUMP: &str = "mysql/shop/weekly/shop_20250818.sql";
 const BAK: &str = "mssql/crm/weekly/crm_20250818.bak";

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use dbbackup::embedded::{Fault, Op, Rule};
 
 use crate::support::noise;
-use crate::support::world::{OPS, Output, WEEKLY, World};
+use crate::support::program::Output;
+use crate::support::world::{OPS, WEEKLY, World};
 
 fn world() -> World {
     static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| noise(17_000_000, 5));

@@ -9,7 +9,8 @@ use chrono::{Days, NaiveDate, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::support::world::{Output, WEEKLY, World};
+use crate::support::program::Output;
+use crate::support::world::{WEEKLY, World};
 use crate::support::{MIB, noise};
 
 /// A dump of about `bytes` bytes whose rows do not compress well.

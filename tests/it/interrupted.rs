@@ -7,7 +7,8 @@ use dbbackup::embedded::{Fault, Op, Rule};
 use rustix::process::Signal;
 
 use crate::support::noise;
-use crate::support::world::{Output, WEEKLY, World};
+use crate::support::program::Output;
+use crate::support::world::{WEEKLY, World};
 
 /// A run in the middle of an upload that would take minutes.
 fn in_mid_upload(end: Signal) -> (World, Output, Duration) {

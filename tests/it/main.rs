@@ -35,5 +35,6 @@ mod resuming;
 mod sources;
 mod steady;
 mod support;
+mod telling;
 mod transfer_faults;
 mod write_only;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod bucket;
+pub mod program;
 pub mod tls;
 pub mod tunnel;
 pub mod world;

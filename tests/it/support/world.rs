@@ -1,20 +1,16 @@
 //! A company's host with its bucket: sources, a configuration, the binary, and the embedded server.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
-use dbbackup::checksum::{Algorithm, Digest};
 use dbbackup::embedded::{self, Faults, Op, Options, Server};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use super::program::{Output, Running};
 use super::{BUCKET, client, noise};
 
 /// A Monday in the third week of its month.
@@ -42,39 +38,8 @@ pub const OPS: [Op; 12] = [
 pub struct World {
     pub server: Server,
     pub client: Client,
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
     dir: TempDir,
-}
-
-/// How the program ended, and what it said.
-#[derive(Debug)]
-pub struct Output {
-    pub code: i32,
-    pub stdout: String,
-    pub raw: Vec<u8>,
-    pub stderr: String,
-}
-
-impl Output {
-    /// Fails with everything that was said unless the exit code is this.
-    #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Fails unless standard error holds the text.
-    #[track_caller]
-    pub fn says(self, text: &str) -> Self {
-        assert!(self.stderr.contains(text), "`{text}` is not in\n{}", self.stderr);
-        self
-    }
-
-    /// Standard output as exactly one JSON document.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in\n{}", self.stdout))
-    }
 }
 
 impl World {
@@ -205,12 +170,12 @@ outage_patience = "0s"
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
-        finished(self.command(args).spawn().unwrap())
+        Running::new(self.command(args).spawn().unwrap()).finish()
     }
 
     /// The same with these variables too.
     pub fn run_under(&self, args: &[&str], variables: &[(&str, &str)]) -> Output {
-        finished(self.command(args).envs(variables.iter().copied()).spawn().unwrap())
+        Running::new(self.command(args).envs(variables.iter().copied()).spawn().unwrap()).finish()
     }
 
     /// The same with somebody else's keys in the environment: those of a profile are to be used.
@@ -225,7 +190,7 @@ outage_patience = "0s"
 
     /// Begins what [`World::run`] does, and does not wait.
     pub fn begin(&self, args: &[&str]) -> Running {
-        Running(Some(self.command(args).spawn().unwrap()))
+        Running::new(self.command(args).spawn().unwrap())
     }
 
     /// Runs it without the right of root to read whatever it wants.
@@ -252,7 +217,7 @@ outage_patience = "0s"
                     sets.permitted -= reading;
                     sets.inheritable -= reading;
                     set_capabilities(None, sets).unwrap();
-                    Running(Some(command.spawn().unwrap()))
+                    Running::new(command.spawn().unwrap())
                 })
                 .join()
                 .unwrap()
@@ -291,135 +256,6 @@ outage_patience = "0s"
         }
     }
 
-    /// Every key of the bucket, sorted.
-    pub fn all_keys(&self) -> Vec<String> {
-        self.sizes().into_keys().collect()
-    }
-
-    /// Every key of the bucket with its object's bytes.
-    pub fn sizes(&self) -> BTreeMap<String, u64> {
-        self.runtime.block_on(async {
-            let mut sizes = BTreeMap::new();
-            let mut pages = self.client.list_objects_v2().bucket(BUCKET).into_paginator().send();
-            while let Some(page) = pages.next().await {
-                sizes.extend(page.unwrap().contents().iter().map(|object| {
-                    (object.key().unwrap().to_owned(), object.size().unwrap().cast_unsigned())
-                }));
-            }
-            sizes
-        })
-    }
-
-    /// The keys of data, sorted.
-    pub fn keys(&self) -> Vec<String> {
-        let records = |key: &String| key.contains("/_catalog/") || key.contains("/_runs/");
-        self.all_keys().into_iter().filter(|key| !records(key)).collect()
-    }
-
-    pub fn get(&self, key: &str) -> Vec<u8> {
-        self.runtime.block_on(async {
-            let reply = self.client.get_object().bucket(BUCKET).key(key).send().await.unwrap();
-            reply.body.collect().await.unwrap().to_vec()
-        })
-    }
-
-    pub fn put(&self, key: &str, bytes: impl Into<Vec<u8>>) {
-        let body = ByteStream::from(bytes.into());
-        let put = self.client.put_object().bucket(BUCKET).key(key).body(body).send();
-        self.runtime.block_on(put).unwrap();
-    }
-
-    pub fn delete(&self, key: &str) {
-        self.runtime.block_on(self.client.delete_object().bucket(BUCKET).key(key).send()).unwrap();
-    }
-
-    /// Begins an upload as somebody else.
-    pub fn begin_upload(&self, key: &str) {
-        let begin = self.client.create_multipart_upload().bucket(BUCKET).key(key).send();
-        self.runtime.block_on(begin).unwrap();
-    }
-
-    /// The key of every version and of every delete marker in the bucket.
-    pub fn versions(&self) -> Vec<String> {
-        let reply = self.runtime.block_on(self.client.list_object_versions().bucket(BUCKET).send()).unwrap();
-        let versions = reply.versions().iter().filter_map(|version| version.key());
-        versions
-            .chain(reply.delete_markers().iter().filter_map(|marker| marker.key()))
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// Uploads that were begun and neither completed nor aborted.
-    pub fn open_uploads(&self) -> usize {
-        let reply = self.runtime.block_on(self.client.list_multipart_uploads().bucket(BUCKET).send());
-        reply.unwrap().uploads().len()
-    }
-
-    /// The keys of uploads that were begun and neither completed nor aborted.
-    pub fn open_keys(&self) -> Vec<String> {
-        let reply = self.runtime.block_on(self.client.list_multipart_uploads().bucket(BUCKET).send());
-        reply.unwrap().uploads().iter().map(|upload| upload.key().unwrap().to_owned()).collect()
-    }
-
-    /// How many parts of unfinished uploads are in the bucket.
-    pub fn held_parts(&self) -> u64 {
-        self.runtime.block_on(async {
-            let open = self.client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
-            let mut held = 0;
-            for upload in open.uploads() {
-                let list = self.client.list_parts().bucket(BUCKET).key(upload.key().unwrap());
-                let parts = list.upload_id(upload.upload_id().unwrap()).send().await.unwrap();
-                held += parts.parts().len() as u64;
-            }
-            held
-        })
-    }
-
-    /// Empties the bucket and what the host remembers of it.
-    pub fn forget_everything(&self) {
-        for key in self.all_keys() {
-            self.delete(&key);
-        }
-        let _nothing_there = fs::remove_dir_all(self.path("state"));
-    }
-
-    /// Waits until parts of an unfinished upload are in the bucket.
-    pub fn wait_for_a_part(&self) {
-        let begun = Instant::now();
-        while !self.runtime.block_on(self.has_a_part()) {
-            assert!(begun.elapsed() < Duration::from_secs(20), "no part arrived");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    async fn has_a_part(&self) -> bool {
-        let open = self.client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
-        let Some(upload) = open.uploads().first() else { return false };
-        let list = self.client.list_parts().bucket(BUCKET).key(upload.key().unwrap());
-        let parts = list.upload_id(upload.upload_id().unwrap()).send().await.unwrap();
-        !parts.parts().is_empty()
-    }
-
-    /// The manifests in the bucket. Fails unless every object that one names is there, with the size
-    /// and the checksum it tells.
-    #[track_caller]
-    pub fn whole_manifests(&self) -> Vec<Value> {
-        let keys = self.all_keys();
-        let manifests: Vec<Value> = keys
-            .iter()
-            .filter(|key| key.ends_with("/manifest.json"))
-            .map(|key| serde_json::from_slice(&self.get(key)).unwrap())
-            .collect();
-        for file in manifests.iter().flat_map(|manifest| manifest["files"].as_array().unwrap()) {
-            let bytes = self.get(file["key"].as_str().unwrap());
-            let mut digest = Digest::new(Algorithm::Crc64Nvme);
-            digest.update(&bytes);
-            assert_eq!(file["size"], bytes.len(), "{file}");
-            assert_eq!(file["checksum"]["value"], digest.full_object().value.as_str(), "{file}");
-        }
-        manifests
-    }
-
     /// The log files, by name.
     pub fn logs(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.path("log")) else { return Vec::new() };
@@ -432,49 +268,6 @@ outage_patience = "0s"
     pub fn log(&self) -> String {
         fs::read_to_string(self.logs().last().expect("a log file")).unwrap()
     }
-}
-
-/// A program under way; it is killed where the test ends before it.
-pub struct Running(Option<Child>);
-
-impl Running {
-    pub fn id(&self) -> u32 {
-        self.0.as_ref().unwrap().id()
-    }
-
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.id().cast_signed()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    pub fn finish(mut self) -> Output {
-        finished(self.0.take().unwrap())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            let _gone = child.kill();
-            let _reaped = child.wait();
-        }
-    }
-}
-
-/// Reads what it says to its end, then its exit code; a signal counts as 128 and its number.
-fn finished(mut child: Child) -> Output {
-    use std::os::unix::process::ExitStatusExt as _;
-    let mut stderr = child.stderr.take().unwrap();
-    let said = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stderr.read_to_end(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    let mut raw = Vec::new();
-    child.stdout.take().unwrap().read_to_end(&mut raw).unwrap();
-    let status = child.wait().unwrap();
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    Output { code, stdout: String::from_utf8_lossy(&raw).into_owned(), raw, stderr: said.join().unwrap() }
 }
 
 /// Fails unless both folders, or both files, hold the same names and bytes.
