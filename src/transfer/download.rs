@@ -16,6 +16,7 @@ use super::pool::Pool;
 use super::range::{Journal, Range};
 use super::ranges::FileRanges;
 use super::ranked::Rank;
+use super::room::preallocate;
 use crate::bucket::{Bucket, BucketError, ErrorKind, KeyError, ObjectKey};
 use crate::checksum::{Algorithm, Checksum, Digest, Fold};
 use crate::codec::{Coding, Identities};
@@ -335,18 +336,6 @@ pub(super) fn compare(wanted: &Wanted, whole: &Checksum) -> Result<(), FetchErro
             how: format!("its bytes give {whole} and the manifest says {sum}"),
         }),
     }
-}
-
-/// Takes the room at once, so that a full disk shows before the download and not at its end.
-pub(super) fn preallocate(file: &File, size: u64) -> std::io::Result<()> {
-    file.set_len(size)?;
-    if size > 0 {
-        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 fn joined(

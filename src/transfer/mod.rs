@@ -29,6 +29,7 @@ mod ranked;
 mod reader;
 mod recoded;
 mod remote;
+mod room;
 mod sealed;
 mod sent;
 mod shared;

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::download::preallocate;
 use super::ranges::FileRanges;
 use super::ranked::Rank;
+use super::room::preallocate;
 use super::{Downloader, FetchError, Wanted};
 use crate::checksum::{Checksum, Digest};
 use crate::codec::tar::{self, Unpacked};
