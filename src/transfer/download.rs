@@ -4,8 +4,8 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -234,6 +234,7 @@ impl Downloader {
         let plan = PartPlan::ranges(wanted.size, self.range());
         let mut tasks: JoinSet<Result<(i32, Digest), FetchError>> = JoinSet::new();
         let mut whole = Fold::default();
+        let turn: Arc<Mutex<()>> = Arc::default();
         for part in plan.parts() {
             while let Some(finished) = tasks.try_join_next() {
                 let (number, digest) = joined(finished)?;
@@ -251,6 +252,7 @@ impl Downloader {
                 part,
                 algorithm,
                 file: file.clone(),
+                turn: turn.clone(),
                 path: path.to_owned(),
                 journal: journal.clone(),
                 was_there,

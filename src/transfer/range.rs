@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::download::{Pin, other_bytes, short};
 use super::parts::Part;
@@ -23,6 +23,8 @@ pub(super) struct Range {
     pub(super) part: Part,
     pub(super) algorithm: Algorithm,
     pub(super) file: Arc<File>,
+    /// Held while the file is written: the kernel lets one write at a time, and the others spin. They sleep here.
+    pub(super) turn: Arc<Mutex<()>>,
     pub(super) path: PathBuf,
     pub(super) journal: Option<Journal>,
     /// Whether the file had its size before, so that ranges of an earlier restore may be in it.
@@ -49,7 +51,7 @@ impl Range {
                 progress.advance(self.part.len);
                 return Ok((self.part.number, digest));
             }
-            Err(buffer) => std::sync::Mutex::new(buffer),
+            Err(buffer) => Mutex::new(buffer),
         };
         let what = format!("read {} from byte {}", self.key, self.part.offset);
         if self.part.len > 0 {
@@ -61,13 +63,17 @@ impl Range {
                 },
             )?;
         }
-        let buffer = buffer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let buffer = buffer.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (part, size, file, path, journal) = (self.part, self.size, self.file, self.path, self.journal);
+        let turn = self.turn;
         let mut digest = Digest::new(self.algorithm);
         let digest = tokio::task::spawn_blocking(move || {
             digest.update(buffer.as_ref());
-            file.write_all_at(buffer.as_ref(), part.offset)
-                .map_err(|source| FetchError::write(&path, &file, size, source))?;
+            {
+                let _ours = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                file.write_all_at(buffer.as_ref(), part.offset)
+            }
+            .map_err(|source| FetchError::write(&path, &file, size, source))?;
             if let Some(journal) = journal {
                 journal.ranges.add(&journal.of, size, part, &digest);
             }
@@ -106,7 +112,7 @@ impl Range {
         Ok(found)
     }
 
-    async fn fill(&self, buffer: &std::sync::Mutex<Buffer>) -> Result<(), BucketError> {
+    async fn fill(&self, buffer: &Mutex<Buffer>) -> Result<(), BucketError> {
         let whole = self.part.len == self.size;
         let range = (!whole).then(|| (self.part.offset, self.part.offset + self.part.len - 1));
         let bucket = &self.downloader.bucket;
@@ -122,7 +128,7 @@ impl Range {
         }
         let mut done = 0_usize;
         while let Some(chunk) = body.next().await? {
-            let mut buffer = buffer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut buffer = buffer.lock().unwrap_or_else(PoisonError::into_inner);
             match buffer.bytes_mut().get_mut(done..done + chunk.len()) {
                 Some(place) => place.copy_from_slice(&chunk),
                 None => return Err(short(&self.key, self.part.len + 1, self.part.len)),
