@@ -132,6 +132,9 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
         What::Key { key, unproven } => {
             let located = locate(key, &site.catalog, &site.bucket).await.map_err(failure)?;
             match &located {
+                Located::Loose { above: Some(above), .. } if !unproven => Err(Failure::usage(
+                    anyhow::anyhow!("{above}, or `dbbackup restore --latest {}`", above.selector()),
+                )),
                 Located::Loose { objects, .. } if !unproven => Err(Failure::from(anyhow::anyhow!(
                     "{key} has {} objects in the bucket and no manifest: they were sent by another program, or not \
                      completely; --unproven restores them all the same, and nothing vouches for them",
@@ -172,7 +175,7 @@ fn job(located: Located) -> Result<Job, Failure> {
             let key = item.wanted.key.to_string();
             Ok(Job { name, key, kind: SetKind::File, items: vec![item], proven: true })
         }
-        Located::Loose { name, objects } => {
+        Located::Loose { name, objects, .. } => {
             let single = matches!(objects.as_slice(), [(_, path, _)] if path.is_empty());
             let kind = if single { SetKind::File } else { SetKind::Folder };
             let key = objects.first().map_or_else(String::new, |(key, path, _)| {

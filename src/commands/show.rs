@@ -39,6 +39,9 @@ async fn find(site: &Site, key: &str) -> Result<Entry, Failure> {
     let located = locate(key, &site.catalog, &site.bucket).await;
     let id: SetId = match located {
         Ok(Located::Set(manifest) | Located::FileOfSet(manifest, _)) => manifest.id,
+        Ok(Located::Loose { above: Some(above), .. }) => {
+            return Err(Failure::usage(above));
+        }
         Ok(Located::Loose { .. }) => {
             return Err(Failure {
                 code: ExitCode::Failed,

@@ -19,7 +19,30 @@ pub enum Located {
         name: String,
         /// Full keys with the path below the destination; an empty path for a single object.
         objects: Vec<(ObjectKey, String, u64)>,
+        /// Where it is a folder of sets, such as an app's: why none of them is meant.
+        above: Option<Above>,
     },
+}
+
+/// A folder above sets that have manifests: whoever names it means one of them.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "{text} is no backup; stored under it: {sets}, of which {newest} of {date} is the newest; name one of them"
+)]
+pub struct Above {
+    text: String,
+    sets: usize,
+    newest: SetId,
+    date: BackupDate,
+}
+
+impl Above {
+    /// What `--latest` would be told.
+    #[must_use]
+    pub fn selector(&self) -> String {
+        let SetId { engine, app, .. } = &self.newest;
+        if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") }
+    }
 }
 
 /// Why nothing was located.
@@ -138,17 +161,17 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
             return Ok(Located::Set(manifest));
         }
     }
-    loose(text, inside, bucket).await
+    loose(text, inside, catalog, bucket).await
 }
 
-async fn loose(text: &str, inside: &str, bucket: &Bucket) -> Result<Located, LocateError> {
+async fn loose(text: &str, inside: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Located, LocateError> {
     let nothing = || LocateError::Nothing(text.to_owned());
     let full = format!("{}{inside}", bucket.layout().prefix());
     let key = ObjectKey::new(full.clone()).map_err(|_| nothing())?;
     let name = inside.rsplit('/').next().unwrap_or(inside).to_owned();
     match bucket.head(&key).await {
         Ok(Some(info)) => {
-            return Ok(Located::Loose { name, objects: vec![(key, String::new(), info.size)] });
+            return Ok(Located::Loose { name, objects: vec![(key, String::new(), info.size)], above: None });
         }
         Ok(None) => {}
         // Without the right to list, S3 answers 403 for what is not there.
@@ -167,7 +190,20 @@ async fn loose(text: &str, inside: &str, bucket: &Bucket) -> Result<Located, Loc
         let key = ObjectKey::new(object.key).map_err(|_| nothing())?;
         objects.push((key, path, object.size));
     }
-    if objects.is_empty() { Err(nothing()) } else { Ok(Located::Loose { name, objects }) }
+    let above = above(text, inside, catalog).await?;
+    if objects.is_empty() { Err(nothing()) } else { Ok(Located::Loose { name, objects, above }) }
+}
+
+/// What is recorded of the sets below a folder.
+async fn above(text: &str, inside: &str, catalog: &Catalog) -> Result<Option<Above>, LocateError> {
+    let sets = catalog.load(&format!("{inside}/")).await?.entries;
+    let newest = sets.values().map(|entry| &entry.manifest).max_by_key(|manifest| manifest.date);
+    Ok(newest.map(|manifest| Above {
+        text: text.to_owned(),
+        sets: sets.len(),
+        newest: manifest.id.clone(),
+        date: manifest.date,
+    }))
 }
 
 /// The newest stored set of an engine or app, or that of a date.

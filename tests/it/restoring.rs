@@ -169,6 +169,22 @@ fn an_object_without_manifest_comes_back_only_with_unproven_and_is_not_called_go
 }
 
 #[test]
+fn a_folder_above_proven_sets_names_the_newest_of_them() {
+    let world = stored();
+    world.dump("shop/shop_20250825.sql");
+    world.run(&["mysql", "--date", MONTHLY]).exits(0);
+    let newest = "mysql/shop is no backup; stored under it: 2, of which mysql/shop/monthly/shop_20250825.sql of 2025-08-25 \
+                  is the newest";
+    world.run(&["restore", "mysql/shop"]).exits(2).says(newest).says("restore --latest mysql/shop`");
+    assert_eq!(fs::read_dir(world.path("out")).unwrap().count(), 0);
+    world.run(&["show", "mysql/shop/"]).exits(2).says("mysql/shop/ is no backup");
+    world
+        .run(&["restore", "mysql/shop/weekly"])
+        .exits(2)
+        .says("mysql/shop/weekly is no backup; stored under it: 1");
+}
+
+#[test]
 fn a_download_cut_off_is_tried_again() {
     let world = stored();
     world.faults().add(
