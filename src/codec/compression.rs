@@ -80,7 +80,7 @@ impl FromStr for Compression {
             None if text == "bzip2" => Ok(Self::Bzip2),
             Some(("zstd", level)) => match level.parse() {
                 Ok(level) if (1..=ZSTD_MAX).contains(&level) => Ok(Self::Zstd(level)),
-                _ => Err(format!("zstd has no level `{level}` here")),
+                _ => Err("zstd has no such level".to_owned()),
             },
             _ => Err("no such compression is known".to_owned()),
         }

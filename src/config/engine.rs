@@ -60,7 +60,9 @@ fn source(engine: Engine, section: &mut Section<'_, '_, '_>) -> Option<Source> {
     let check = check(section);
     let compress = section.text("compress", Compression::ALLOWED, |text| match text {
         "none" => Ok(None),
-        text => text.parse::<Compression>().map(Some),
+        text => {
+            text.parse().map(Some).map_err(|error: String| format!("`{}`: {error}", secrets::short(text)))
+        }
     });
     let recipients = encrypt(section);
     // A SQL Server backup is never a folder.

@@ -195,6 +195,8 @@ fn impossible_value_names_its_key_and_what_is_allowed() {
         ("backup", "settle_wait = \"2days\"", "to \"1day\""),
         ("mysql", "check_command = [\"/bin/check\"]", "{path}"),
         ("mysql", "check_command = []", "{path}"),
+        ("mysql", "compress = \"lz4\"", "`lz4`: no such compression"),
+        ("mysql", "compress = \"zstd:30\"", "`zstd:30`: zstd has no such level"),
         ("mysql", "check_command = [\"{path}\"]", "the program"),
         ("backup", "part_size = \"4MiB\"", "from \"5MiB\" to \"5GiB\""),
         ("backup", "part_size = \"8\"", "no unit"),
