@@ -4,6 +4,7 @@ use crate::bucket::Layout;
 use crate::bucket::Overwrite;
 use crate::calendar::CategoryRules;
 use crate::catalog::Known;
+use crate::codec::Recipe;
 use crate::config::OnCutShort;
 use crate::engines::{BackupSet, SourceFile};
 use crate::formats::Judgement;
@@ -55,6 +56,8 @@ pub enum ShipReason {
 pub enum SkipReason {
     /// Same names, sizes and times as in the manifest.
     Stored,
+    /// The same, and it is to be encrypted now and was not then.
+    StoredInPlain,
 }
 
 /// Why a set is refused.
@@ -93,6 +96,10 @@ impl std::fmt::Display for SkipReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stored => write!(f, "already stored with the same content"),
+            Self::StoredInPlain => write!(
+                f,
+                "already stored with the same content, and not encrypted: it was sent before `encrypt` was set"
+            ),
         }
     }
 }
@@ -142,7 +149,8 @@ pub fn identify(set: &BackupSet, rules: &CategoryRules) -> SetId {
     }
 }
 
-/// Decides for one set. `known` is what the bucket has under its id, or why that is not known.
+/// Decides for one set. `known` is what the bucket has under its id, or why that is not known; `recipe` is what
+/// its engine's section wants done to it.
 #[must_use]
 pub fn decide(
     set: BackupSet,
@@ -150,6 +158,7 @@ pub fn decide(
     known: Result<Known, String>,
     layout: &Layout,
     overwrite: Overwrite,
+    recipe: &Recipe,
 ) -> Step {
     let inspection = match &known {
         Ok(Known::Stored(manifest)) => manifest.inspection.clone(),
@@ -159,7 +168,12 @@ pub fn decide(
         Ok(Known::Stored(manifest)) => manifest.files.clone(),
         Ok(Known::Absent | Known::Unknown) | Err(_) => Vec::new(),
     };
-    let action = action(&set, &id, known, layout, overwrite);
+    let action = match action(&set, &id, known, layout, overwrite) {
+        Action::Skip(SkipReason::Stored) if recipe.encrypts() && stored.iter().any(in_plain) => {
+            Action::Skip(SkipReason::StoredInPlain)
+        }
+        action => action,
+    };
     let stored = if matches!(action, Action::Ship(_)) { stored } else { Vec::new() };
     Step { id, set, action, inspection, stored }
 }
@@ -203,6 +217,10 @@ fn action(
             (Comparison::Differs(_), Overwrite::Replace) => Action::Ship(ShipReason::Replace),
         },
     }
+}
+
+fn in_plain(stored: &StoredFile) -> bool {
+    stored.coding.as_ref().is_none_or(|coding| !coding.recipe.encrypts())
 }
 
 /// A set on the disk beside its manifest.

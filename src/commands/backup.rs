@@ -23,7 +23,7 @@ use crate::config::{Backup, Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError};
 use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
 use crate::neighbour;
-use crate::plan::{self, Action, SkipReason, Step};
+use crate::plan::{self, Action, Step};
 use crate::report::{RunReport, SetReport, Status};
 use crate::transfer::{Events, Pool, Ranked, Sealed, Settings, Uploader, Uploads};
 use crate::ui;
@@ -240,7 +240,8 @@ impl<'c> Run<'c> {
             .zip(known)
             .map(|((set, id), known)| {
                 let known = known.map_err(|error| error.to_string());
-                plan::decide(set, id, known, layout, self.request.overwrite)
+                let recipe = inspector.recipe(id.engine);
+                plan::decide(set, id, known, layout, self.request.overwrite, &recipe)
             })
             .collect();
         let steps = self.without_what_was_caught_up(steps);
@@ -250,8 +251,7 @@ impl<'c> Run<'c> {
     /// Stored sets of the days that are only looked at for what is missing would fill the report.
     fn without_what_was_caught_up(&self, steps: Vec<Step>) -> Vec<Step> {
         let usual = self.request.usual;
-        let quiet =
-            |step: &Step| step.action == Action::Skip(SkipReason::Stored) && !usual.contains(step.set.date);
+        let quiet = |step: &Step| matches!(step.action, Action::Skip(_)) && !usual.contains(step.set.date);
         let (stored, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(quiet);
         if !stored.is_empty() {
             tracing::info!("catch-up: {} sets of the days before {} are stored", stored.len(), usual.first());

@@ -64,11 +64,11 @@ impl Delivery {
     /// Ships one set and records it.
     async fn ship(&self, step: Step, begun: Instant) -> (SetReport, Option<BucketError>) {
         let mut report = set_report(&step, Status::Failed, String::new());
-        let source = self.inspector.source(step.id.engine).cloned();
         let watch =
             inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
         let rank = self.rank(&step);
-        let recipe = source.as_ref().map(|source| source.recipe.clone()).unwrap_or_default();
+        let recipe = self.inspector.recipe(step.id.engine);
+        let source = self.inspector.source(step.id.engine).cloned();
         let (id, set, stored) = (step.id.clone(), step.set, step.stored);
         let shipped = self.uploader.ship(Order { id, set, rank, watch, recipe, stored }).await;
         report.seconds = begun.elapsed().as_secs_f64();

@@ -11,6 +11,7 @@ use super::setup::Site;
 use crate::bucket::Overwrite;
 use crate::calendar::CategoryRules;
 use crate::catalog::History;
+use crate::codec::Recipe;
 use crate::config::{Config, OnCutShort, Source};
 use crate::engines::{self, BackupSet};
 use crate::formats::{Facts, Judgement};
@@ -57,6 +58,11 @@ impl Inspector {
     /// The engine's section.
     pub(super) fn source(&self, engine: Engine) -> Option<&Source> {
         self.sources.get(&engine)
+    }
+
+    /// What is done to the bytes of an engine's sets.
+    pub(super) fn recipe(&self, engine: Engine) -> Recipe {
+        self.source(engine).map(|source| source.recipe.clone()).unwrap_or_default()
     }
 
     /// Whether a set that is cut short is refused.
@@ -191,7 +197,8 @@ impl Inspector {
         };
         let id = plan::identify(&set, rules);
         let known = self.site.catalog.lookup(&id).await.map_err(|error| error.to_string());
-        let step = plan::decide(set, id, known, self.site.bucket.layout(), overwrite);
+        let step =
+            plan::decide(set, id, known, self.site.bucket.layout(), overwrite, &self.recipe(step.id.engine));
         let history = self.history(&step.id).await.unwrap_or_default();
         self.inspect(step, &history).await
     }

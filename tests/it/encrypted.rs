@@ -144,6 +144,30 @@ fn nothing_is_stored_twice_whatever_the_keys_are_then() {
     assert_eq!(world.keys(), keys);
 }
 
+#[test]
+fn what_was_stored_in_plain_before_stays_so_and_the_log_says_it() {
+    let world = World::new();
+    world.dump("shop/shop_20250818.sql");
+    world.backup().exits(0);
+    let (identity, _) = identity(&world, "key.txt");
+    encrypt(&world, &[&identity], "none");
+    world.dump("blog/blog_20250818.sql");
+    world
+        .backup()
+        .exits(0)
+        .says("mysql/shop/weekly/shop_20250818.sql: already stored with the same content, and not");
+    assert_eq!(
+        world.keys(),
+        ["backup/mysql/blog/weekly/blog_20250818.sql.age", "backup/mysql/shop/weekly/shop_20250818.sql"]
+    );
+    let again = world.backup().exits(0);
+    assert!(
+        !again.stderr.contains("blog_20250818.sql: already stored with the same content, and"),
+        "{}",
+        again.stderr
+    );
+}
+
 fn touch(path: &Path) {
     fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::now()).unwrap();
 }
