@@ -67,7 +67,12 @@ impl Verbosity {
             Self::Verbose => (LevelFilter::DEBUG, LevelFilter::WARN),
             Self::Debug => (LevelFilter::TRACE, LevelFilter::INFO),
         };
-        Targets::new().with_default(others).with_target("dbbackup", own)
+        // It says of credentials, over many lines, what the error that follows says in one.
+        let credentials = if others == LevelFilter::WARN { LevelFilter::ERROR } else { others };
+        Targets::new()
+            .with_default(others)
+            .with_target("aws_config", credentials)
+            .with_target("dbbackup", own)
     }
 }
 

@@ -6,6 +6,7 @@
 //! leaves the note for the next; one that is lost costs a question to the operator, never a backup.
 
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl Sealed {
         let mut text = b"\n".to_vec();
         serde_json::to_writer(&mut text, note)?;
         text.push(b'\n');
-        std::fs::OpenOptions::new().create(true).append(true).open(&self.path)?.write_all(&text)
+        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?.write_all(&text)
     }
 
     fn rewrite(&self, notes: &[Note]) -> std::io::Result<()> {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -119,7 +120,7 @@ fn append(path: &Path, line: &Line) -> std::io::Result<()> {
     }
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
-    std::fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(&text)
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?.write_all(&text)
 }
 
 fn rewrite(path: &Path, open: &[Begun]) -> std::io::Result<()> {

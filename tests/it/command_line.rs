@@ -182,3 +182,20 @@ fn the_demo_runs_to_its_end() {
     let output = World::new().run(&["demo"]).exits(0);
     assert!(output.stdout.contains("dbbackup restore"), "{}", output.stdout);
 }
+
+#[test]
+fn credentials_that_cannot_be_had_are_one_error_and_no_dump_of_the_libraries() {
+    let world = World::new();
+    world.company();
+    let port = world.server.addr().port();
+    let none = [
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("AWS_EC2_METADATA_DISABLED", "false"),
+        // It answers, and is no metadata service.
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://127.0.0.1:{port}")),
+    ];
+    let output =
+        world.run_under(&["list"], &none).exits(5).says("check the credentials (environment, profile, role)");
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+}
