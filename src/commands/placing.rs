@@ -218,6 +218,7 @@ pub(super) fn place_failure(error: PlaceError) -> Failure {
         PlaceError::Exists(_)
         | PlaceError::NoSpace { .. }
         | PlaceError::Unsafe(_)
+        | PlaceError::Foreign(_)
         | PlaceError::Io { .. } => ExitCode::Failed,
     };
     Failure { code, error: error.into() }

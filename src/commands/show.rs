@@ -65,6 +65,11 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
     let manifest = &entry.manifest;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
+        // What the bucket holds could move the cursor or forge a line.
+        let value: String = value
+            .chars()
+            .map(|c| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { '\u{fffd}' } else { c })
+            .collect();
         let _infallible = writeln!(text, "{name:<12}{value}");
     };
     line("Key", &manifest.id.key());

@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{ObjectKey, Tier};
+use crate::checksum::{Algorithm, Digest};
 
-/// `<state>/retrieving/<bucket>/<key>`.
+/// `<state>/retrieving/<bucket>/<checksum of the key>.json`.
 #[derive(Debug)]
 pub struct Note {
     path: PathBuf,
@@ -42,9 +43,12 @@ impl Note {
     /// The note of a set whose first object has this key.
     #[must_use]
     pub fn of(state: &Path, bucket: &str, key: &ObjectKey) -> Self {
-        // Keys are relative paths of checked components, so the note cannot leave the directory.
-        let name = format!("{key}.json");
-        Self { path: state.join("retrieving").join(bucket).join(name) }
+        // A bucket may hold keys such as `a/../../b`; by its checksum the note cannot leave the directory.
+        let mut digest = Digest::new(Algorithm::Sha256);
+        digest.update(key.as_str().as_bytes());
+        let name: String =
+            digest.full_object().value.chars().map(|c| if c == '/' { '_' } else { c }).collect();
+        Self { path: state.join("retrieving").join(bucket).join(format!("{name}.json")) }
     }
 
     /// What was noted, where it can be read.

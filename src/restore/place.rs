@@ -3,9 +3,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, openat, renameat_with, statvfs};
 use rustix::io::Errno;
 
 use crate::transfer::stored_name;
@@ -46,6 +47,13 @@ pub enum PlaceError {
     /// Another restore writes there.
     #[error("another restore is writing {}", .0.display())]
     Busy(PathBuf),
+    /// What is written there could be exchanged after it was compared.
+    #[error(
+        "{} was made by another user, or others may write to it: what is restored there could be exchanged; remove it, \
+         or use --to with another directory",
+        .0.display()
+    )]
+    Foreign(PathBuf),
     /// A path out of the bucket that would leave the destination.
     #[error("`{0}` is no safe path below the destination")]
     Unsafe(String),
@@ -121,8 +129,20 @@ impl Place {
     /// Makes the partial folder, for one restore at a time. What an interrupted restore left in it is
     /// written over file by file.
     pub fn open_folder(&mut self) -> Result<(), PlaceError> {
-        fs::create_dir_all(&self.partial).map_err(io_error("make directory", &self.partial))?;
-        let dir = File::open(&self.partial).map_err(io_error("open", &self.partial))?;
+        let make = fs::DirBuilder::new().mode(0o755).create(&self.partial);
+        if let Err(error) = make
+            && error.kind() != io::ErrorKind::AlreadyExists
+        {
+            return Err(io_error("make directory", &self.partial)(error));
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = openat(CWD, &self.partial, flags, Mode::empty())
+            .map_err(|error| io_error("open", &self.partial)(error.into()))?;
+        let dir = File::from(dir);
+        owned(&dir, &self.partial)?;
+        if dir.metadata().map_err(io_error("look at", &self.partial))?.mode() & 0o022 != 0 {
+            return Err(PlaceError::Foreign(self.partial.clone()));
+        }
         self.lock = Some(locked(&self.partial, dir)?);
         Ok(())
     }
@@ -207,7 +227,34 @@ impl Place {
 }
 
 fn open_new(path: &Path) -> Result<File, PlaceError> {
-    options().write(true).truncate(false).open(path).map_err(io_error("open", path))
+    let open = || options().write(true).truncate(false).open(path);
+    let opened = match open() {
+        // A file that an interrupted restore completed has the mode of its source, which may be read only.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_own_file(path) => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).and_then(|()| open())
+        }
+        opened => opened,
+    };
+    let file = opened.map_err(io_error("open", path))?;
+    owned(&file, path)?;
+    // Whatever mode it had: nobody else reads or writes it until it is complete.
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io_error("set the mode of", path))?;
+    Ok(file)
+}
+
+/// Whoever owns a file or folder may write to it at any time.
+fn owned(opened: &File, path: &Path) -> Result<(), PlaceError> {
+    let there = opened.metadata().map_err(io_error("look at", path))?;
+    if there.uid() == rustix::process::geteuid().as_raw() {
+        Ok(())
+    } else {
+        Err(PlaceError::Foreign(path.to_owned()))
+    }
+}
+
+fn is_own_file(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|there| there.is_file() && there.uid() == rustix::process::geteuid().as_raw())
 }
 
 fn options() -> fs::OpenOptions {
@@ -224,7 +271,6 @@ fn options() -> fs::OpenOptions {
 
 /// Bytes on the disk that a partial file or folder has taken; none where there is none.
 fn allocated(partial: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
     let files = walkdir::WalkDir::new(partial).into_iter().filter_map(Result::ok);
     files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
 }

@@ -211,12 +211,14 @@ impl FileJob {
             if len > 0 || number == 1 {
                 size += len;
                 let there = stored.get(&number).filter(|stored| stored.size == len);
-                if let Some(receipt) = reusable(there, &ready.sums) {
-                    progress.advance(ready.plain);
-                    done.add((number, receipt, ready.sums, 0));
+                let Ready { spool, sums, plain, slot, .. } = ready;
+                if let Some(receipt) = reusable(there, &sums) {
+                    // Given back before the next part waits for its own: whoever holds memory never waits.
+                    drop((spool, slot));
+                    progress.advance(plain);
+                    done.add((number, receipt, sums, 0));
                 } else {
                     let (job, upload, progress) = (self.clone(), upload.clone(), progress.clone());
-                    let Ready { spool, sums, plain, slot, .. } = ready;
                     tasks.spawn(async move {
                         let _held = slot;
                         let receipt = job.send_spooled(&upload, number, spool, &sums).await?;

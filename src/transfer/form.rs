@@ -50,6 +50,9 @@ pub(super) async fn fitting(
                 None => Form::Plain,
                 // Whom it is for, and a level, may be others today.
                 Some(_) if wanted.suffix() == stored.suffix() => Form::Coded(wanted),
+                Some(coding) if coding.recipe.encrypts() && wanted.encrypts() => {
+                    Form::Coded(Recipe { recipients: wanted.recipients, ..coding.recipe.clone() })
+                }
                 Some(coding) => Form::Coded(coding.recipe.clone()),
             });
         }

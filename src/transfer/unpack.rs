@@ -177,6 +177,12 @@ fn take_apart(
             (_, Err(damaged @ (Stopped::Decoding(DecodeError::Damaged(_)) | Stopped::Cancelled))) => {
                 Err(damaged)
             }
+            // So does one whose stored bytes this machine could not read; a pipe breaks where the archive was refused.
+            (_, Err(Stopped::Decoding(DecodeError::Write(error))))
+                if error.kind() != io::ErrorKind::BrokenPipe =>
+            {
+                Err(Stopped::Decoding(DecodeError::Write(error)))
+            }
             (Err(error), _) | (Ok(()), Err(error)) => Err(error),
             (Ok(()), Ok(())) => Ok(()),
         }

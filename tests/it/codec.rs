@@ -222,6 +222,17 @@ fn a_compressed_upload_that_was_killed_goes_on_with_the_parts_that_are_there() {
 }
 
 #[test]
+fn parts_that_are_there_give_their_place_back_before_the_next_is_made() {
+    let world = in_mid_upload("zstd", Signal::KILL);
+    // One slot: what a part that needs no sending still held would be waited for without end.
+    let config = fs::read_to_string(world.path("config.toml")).unwrap();
+    fs::write(world.path("config.toml"), config.replace("[backup]", "[backup]\nconcurrency = 1")).unwrap();
+    world.backup().exits(0).says("going on with an unfinished upload");
+    world.run(&["restore", BAK]).exits(0);
+    assert_same(&world.path("mssql/crm"), &world.path("out"));
+}
+
+#[test]
 fn parts_larger_than_the_memory_wait_on_the_disk_and_leave_nothing_there() {
     let world = World::new();
     compress(&world, "gzip");

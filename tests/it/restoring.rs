@@ -210,6 +210,28 @@ fn restore_follows_the_version_that_was_stored() {
 }
 
 #[test]
+fn a_partial_folder_that_is_a_link_or_open_to_others_is_refused_and_what_is_behind_it_stays() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let world = stored();
+    let precious = world.write("victim/shadow", "precious");
+    let partial = world.path("out/rman_erp_18-08-2025.partial");
+    symlink(world.path("victim"), &partial).unwrap();
+    world.run(&["restore", FOLDER]).exits(1).says("rman_erp_18-08-2025.partial");
+    assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    assert_eq!(fs::read_dir(world.path("victim")).unwrap().count(), 1);
+    fs::remove_file(&partial).unwrap();
+    fs::create_dir(&partial).unwrap();
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o777)).unwrap();
+    world.run(&["restore", FOLDER]).exits(1).says("others may write to it");
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o755)).unwrap();
+    // A file that was complete already, with the mode of a source that is read only.
+    let piece = world.write("out/rman_erp_18-08-2025.partial/0a3v1k2m_1_1", "not whole");
+    fs::set_permissions(&piece, fs::Permissions::from_mode(0o440)).unwrap();
+    world.run(&["restore", FOLDER]).exits(0);
+    assert_same(&world.path("oracle/erp/rman_erp_18-08-2025"), &world.path("out/rman_erp_18-08-2025"));
+}
+
+#[test]
 fn what_an_interrupted_restore_left_is_written_over() {
     let world = stored();
     world.write("out/shop_20250818.sql.partial", "a longer leftover of something else. ".repeat(100));
