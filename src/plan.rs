@@ -65,6 +65,8 @@ pub enum SkipReason {
 pub enum RefuseReason {
     /// The stored set of this name has other content.
     OtherContent(String),
+    /// It would be replaced as it is, and it is to be encrypted now.
+    StoredInPlain,
     /// Something about the set on the disk.
     Incomplete(String),
     /// A key that S3 cannot have.
@@ -110,6 +112,9 @@ impl std::fmt::Display for RefuseReason {
             Self::OtherContent(how) => {
                 write!(f, "a set of this name is stored with other content: {how}")
             }
+            Self::StoredInPlain => {
+                f.write_str("it is stored unencrypted and would be replaced so, and `encrypt` is set")
+            }
             Self::Incomplete(why) | Self::Key(why) | Self::Unknown(why) => f.write_str(why),
             Self::CutShort(why) => write!(f, "cut short: {why}"),
             Self::BeingWritten(why) => write!(f, "still being written: {why}"),
@@ -124,6 +129,10 @@ impl RefuseReason {
         match self {
             Self::OtherContent(_) => {
                 "look at both with `dbbackup show`; to store this one instead, on a versioned bucket, run with --replace"
+            }
+            Self::StoredInPlain => {
+                "remove its manifest and its objects from the bucket, and run it again without --replace; or take `encrypt` out \
+                 for this run"
             }
             Self::Incomplete(_) => "mend the set on the disk, then run it again",
             Self::Key(_) => "rename the file or folder",
@@ -171,6 +180,9 @@ pub fn decide(
     let action = match action(&set, &id, known, layout, overwrite) {
         Action::Skip(SkipReason::Stored) if recipe.encrypts() && stored.iter().any(in_plain) => {
             Action::Skip(SkipReason::StoredInPlain)
+        }
+        Action::Ship(ShipReason::Replace) if recipe.encrypts() && stored.iter().any(in_plain) => {
+            Action::Refuse(RefuseReason::StoredInPlain)
         }
         action => action,
     };

@@ -203,7 +203,9 @@ impl<'c> Run<'c> {
                 found.passed.extend(discovery.passed);
                 found.apps.extend(discovery.apps.into_iter().map(|app| (engine, app)));
             }
-            Err(SourceError::Missing(path)) if !self.request.target.names(engine) => {
+            Err(SourceError::Missing(path))
+                if !self.request.target.names(engine) && !self.expects(engine) =>
+            {
                 tracing::info!("[SKIP] {} directory missing: {}", engine.title(), path.display());
             }
             Err(error) => {
@@ -215,6 +217,11 @@ impl<'c> Run<'c> {
                 });
             }
         }
+    }
+
+    /// Whether a backup of this engine is missed where there is none.
+    fn expects(&self, engine: Engine) -> bool {
+        self.config.expect.iter().any(|expect| expect.engine == engine)
     }
 
     async fn allow_replace(&self, site: &Site) -> Result<(), Failure> {

@@ -171,7 +171,8 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         | FileError::CutShort { .. }
         | FileError::OtherContent { .. }
         | FileError::NotCompared { .. }
-        | FileError::Sealed { .. } => Status::Refused,
+        | FileError::Sealed { .. }
+        | FileError::Gone { .. } => Status::Refused,
         FileError::Open(_)
         | FileError::Read { .. }
         | FileError::Damaged { .. }

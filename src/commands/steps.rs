@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::check::findings::{Findings, Record};
 use crate::engines::{Passed, Why};
 use crate::model::Severity;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, SkipReason, Step};
 use crate::report::{PassedReport, SetReport, Status};
 
 pub(super) const fn is_shipped(action: &Action) -> bool {
@@ -46,7 +46,10 @@ pub(super) fn set_report(step: &Step, status: Status, why: String) -> SetReport 
 pub(super) fn log_step(step: &Step) {
     match &step.action {
         Action::Ship(_) | Action::Wait(_) => {}
-        Action::Skip(reason) => {
+        Action::Skip(reason @ SkipReason::StoredInPlain) => {
+            tracing::warn!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
+        }
+        Action::Skip(reason @ SkipReason::Stored) => {
             tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
         Action::Refuse(reason) => {

@@ -99,7 +99,11 @@ impl FileJob {
     pub(super) async fn ask_and_begin(&self) -> Result<First, FileError> {
         let algorithm = self.bucket().algorithm();
         let new = async {
-            if self.uploads().is_open(&self.key) { None } else { Some(self.begin_upload(algorithm).await) }
+            if self.compare_only || self.uploads().is_open(&self.key) {
+                None
+            } else {
+                Some(self.begin_upload(algorithm).await)
+            }
         };
         let (there, open, new) = tokio::join!(self.same_size_there(), self.open_uploads(algorithm), new);
         let own = new.as_ref().and_then(|new| new.as_ref().ok()).cloned();

@@ -95,7 +95,7 @@ impl FileJob {
         progress: &Arc<FileProgress>,
     ) -> Result<Whole, FileError> {
         let sent = |sent: Sent| Ok(Whole::Sent(Box::new(sent)));
-        if self.taken
+        if self.compare_only
             && let Some(info) = self.head().await?
         {
             return sent(self.compare_encoded(recipe, memory, &info, progress).await?);

@@ -64,6 +64,14 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// By a listing or a record something is there, and it is not; what would go in its place may not.
+    #[error("{key} was there and is not any more; {} was not sent in its place", path.display())]
+    Gone {
+        /// The key.
+        key: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// What the bucket holds now is not what was sent.
     #[error("{key} was stored with other content ({theirs}) than was sent ({ours}): the endpoint damaged it")]
     Damaged {
@@ -109,6 +117,7 @@ impl FileError {
             | Self::OtherContent { .. }
             | Self::NotCompared { .. }
             | Self::Sealed { .. }
+            | Self::Gone { .. }
             | Self::Damaged { .. }
             | Self::TooLarge { .. }
             | Self::Key(_)
@@ -135,6 +144,9 @@ impl FileError {
             }
             Self::Sealed { .. } => {
                 "restore it with --unproven, open it with `age -d` and compare; to store this one instead, on a versioned bucket, run with --replace"
+            }
+            Self::Gone { .. } => {
+                "find out who removed it (`dbbackup verify`), then run it again; with a manifest that names it, see what verify says"
             }
             Self::Damaged { .. } => {
                 "do not trust this endpoint before the cause is known; move the object away, then run it again"

@@ -85,16 +85,23 @@ impl FileJob {
     /// Whether an object of this file's size has its key and may not be written over.
     ///
     /// # Errors
-    /// Where an object of another size has it.
+    /// Where an object of another size has it; where there is nothing to compare a file with that is not to be sent.
     pub(super) async fn same_size_there(&self) -> Result<bool, FileError> {
-        if self.overwrite() == Overwrite::Replace {
+        if self.overwrite() == Overwrite::Replace && !self.compare_only {
             return Ok(false);
         }
         match self.head().await {
             Ok(Some(info)) => self.same_size(&info, self.file.stamp.size).map(|()| true),
+            Ok(None) if self.compare_only => Err(self.gone()),
+            Err(error @ FileError::NotCompared { .. }) if self.compare_only => Err(error),
             Ok(None) | Err(FileError::NotCompared { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// What was there by a listing or a record, and is not.
+    pub(super) fn gone(&self) -> FileError {
+        FileError::Gone { key: self.key.to_string(), path: self.file.path.clone() }
     }
 
     /// Refuses at once where the object that is there cannot be this file: another size.

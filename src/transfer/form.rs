@@ -32,6 +32,16 @@ impl Form {
             Self::Known(stored) => stored.suffix(),
         }
     }
+
+    /// Whether bytes of it could go out that `wanted` has encrypted. What is known is compared alone.
+    pub(super) const fn exposes(&self, wanted: &Recipe) -> bool {
+        let encrypted = match self {
+            Self::Plain => false,
+            Self::Coded(recipe) => recipe.encrypts(),
+            Self::Known(_) => true,
+        };
+        wanted.encrypts() && !encrypted
+    }
 }
 
 /// The form of a file, of which `stored` may be in the bucket.

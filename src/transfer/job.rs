@@ -33,8 +33,9 @@ pub(super) struct FileJob {
     pub(super) members: Option<Arc<[SourceFile]>>,
     pub(super) key: ObjectKey,
     pub(super) retries: AtomicU32,
-    /// Whether the key is known to be taken.
-    pub(super) taken: bool,
+    /// Whether the file is compared with what lies under its key, and never sent: the key is known to be taken, or
+    /// the file would go out as it is where it is to be encrypted.
+    pub(super) compare_only: bool,
     pub(super) category: Category,
     pub(super) rank: Rank,
     pub(super) form: Form,

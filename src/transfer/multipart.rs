@@ -36,6 +36,7 @@ impl FileJob {
             First::Begin(begin) => begin,
             First::Taken => match self.already_there(&open, plan, progress).await? {
                 Some(sent) => return Ok(sent),
+                None if self.compare_only => return Err(self.gone()),
                 None => Begin::WhereItStopped,
             },
         };

@@ -135,14 +135,16 @@ impl FileJob {
     /// Compares the file with an encrypted object, which no manifest names, by this host's note of what it
     /// was made from.
     async fn compare_sealed(&self, progress: &FileProgress) -> Result<Sent, FileError> {
-        let refusal = || FileError::Sealed { key: self.key.to_string(), path: self.file.path.clone() };
-        let Some(noted) = self.sealed().on(self.key.as_str()) else { return Err(refusal()) };
-        let ours = Ours { size: noted.size, crc64: noted.checksum.clone(), wire: noted.s3_checksum.clone() };
-        match self.existing(&ours).await {
-            Ok(Some(same)) => self.compare_plain(&noted, same, progress).await,
-            Ok(None) | Err(FileError::OtherContent { .. }) => Err(refusal()),
-            Err(error) => Err(error),
+        for noted in self.sealed().on(self.key.as_str()) {
+            let ours =
+                Ours { size: noted.size, crc64: noted.checksum.clone(), wire: noted.s3_checksum.clone() };
+            match self.existing(&ours).await {
+                Ok(Some(same)) => return self.compare_plain(&noted, same, progress).await,
+                Ok(None) | Err(FileError::OtherContent { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
+        Err(FileError::Sealed { key: self.key.to_string(), path: self.file.path.clone() })
     }
 
     /// Compares the file with a stored object whose manifest tells what it was made from.

@@ -48,13 +48,15 @@ impl Sealed {
         }
     }
 
-    /// The last note on the object under `key`.
-    pub(super) fn on(&self, key: &str) -> Option<StoredFile> {
+    /// The notes on the object under `key`, the last one first. Several were written where an attempt followed one
+    /// whose object was stored and whose answer was lost: which of them speaks of the object, its checksum tells.
+    pub(super) fn on(&self, key: &str) -> Vec<StoredFile> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let notes = self.read().into_iter().rev();
         notes
-            .map(|note| (note.bucket, note.file))
-            .find_map(|(bucket, file)| (bucket == self.bucket && file.key == key).then_some(file))
+            .filter(|note| note.bucket == self.bucket && note.file.key == key)
+            .map(|note| note.file)
+            .collect()
     }
 
     /// Drops notes that are older than `age`.
@@ -127,24 +129,24 @@ mod tests {
     }
 
     #[test]
-    fn the_last_note_on_an_object_of_this_bucket_counts_until_it_is_old() {
+    fn notes_on_an_object_of_this_bucket_come_last_first_until_they_are_old() {
         let dir = tempfile::tempdir().unwrap();
         let notes = Sealed::new(dir.path(), "acme-backups");
         let key = "backup/mysql/shop/weekly/shop_20250818.sql.age";
-        assert!(notes.on(key).is_none());
+        assert!(notes.on(key).is_empty());
         notes.note(&file(key, b"first"));
         std::fs::OpenOptions::new().append(true).open(&notes.path).unwrap().write_all(b"{\"buck").unwrap();
         notes.note(&file(key, b"second"));
         notes.note(&file("backup/mysql/shop/weekly/other.sql.age", b"third"));
         Sealed::new(dir.path(), "other-backups").note(&file(key, b"fourth"));
-        assert_eq!(
-            notes.on(key),
-            Some(file(key, b"second")).map(|file| StoredFile { mtime: notes.on(key).unwrap().mtime, ..file })
-        );
+        let sums =
+            |content: &[&[u8]]| content.iter().map(|content| file(key, content).checksum).collect::<Vec<_>>();
+        let last_first: Vec<_> = notes.on(key).into_iter().map(|file| file.checksum).collect();
+        assert_eq!(last_first, sums(&[b"second", b"first"]));
         notes.forget(Duration::from_hours(1));
-        assert!(notes.on(key).is_some());
+        assert_eq!(notes.on(key).len(), 2);
         std::thread::sleep(Duration::from_millis(5));
         notes.forget(Duration::from_millis(1));
-        assert!(notes.on(key).is_none());
+        assert!(notes.on(key).is_empty());
     }
 }

@@ -33,7 +33,7 @@ impl FileJob {
         .await?;
         let ours =
             Ours { size, crc64: sums.crc64().full_object(), wire: wire.map(|_| sums.wire().full_object()) };
-        if self.taken {
+        if self.compare_only {
             let same = self.must_be_same(&ours).await?;
             progress.advance(size);
             return Ok(Sent { same, size, crc64: ours.crc64, parts: 1, bytes: 0, judgement, coding: None });
@@ -66,8 +66,6 @@ impl FileJob {
 
     /// The object that stands in the way, which must equal the file.
     pub(super) async fn must_be_same(&self, ours: &Ours) -> Result<Same, FileError> {
-        self.existing(ours).await?.ok_or_else(|| {
-            FileError::Internal(format!("{} was reported as present, and is not there", self.key))
-        })
+        self.existing(ours).await?.ok_or_else(|| self.gone())
     }
 }

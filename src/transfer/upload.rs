@@ -75,6 +75,7 @@ impl Uploader {
             Some(packed) => vec![packed],
             None => order.set.files.iter().map(|file| Input { file: file.clone(), members: None }).collect(),
         };
+        self.warn_of_plain(&order, &taken);
         for input in &inputs {
             while let Some(finished) = tasks.try_join_next() {
                 outcome.take(finished);
@@ -139,6 +140,24 @@ impl Uploader {
         }
     }
 
+    /// Says that files of a set that is to be encrypted lie in the bucket as they are: they stay so.
+    fn warn_of_plain(&self, order: &Order, taken: &HashSet<String>) {
+        if !order.recipe.encrypts() {
+            return;
+        }
+        let layout = self.shared.bucket.layout();
+        let in_plain = |file: &&SourceFile| {
+            layout.data(&order.id, &file.rel).is_ok_and(|key| taken.contains(key.as_str()))
+        };
+        let count = order.set.files.iter().filter(in_plain).count();
+        if count > 0 {
+            tracing::warn!(
+                "{}: {count} of its files lie in the bucket unencrypted, from before `encrypt` was set, and stay so",
+                order.id
+            );
+        }
+    }
+
     async fn begin(
         &self,
         order: &Order,
@@ -161,7 +180,7 @@ impl Uploader {
             shared: shared.clone(),
             file: file.clone(),
             members: members.clone(),
-            taken: taken.contains(key.as_str()),
+            compare_only: taken.contains(key.as_str()) || form.exposes(&order.recipe),
             key,
             retries: AtomicU32::new(0),
             category: order.id.category,

@@ -168,6 +168,84 @@ fn what_was_stored_in_plain_before_stays_so_and_the_log_says_it() {
     );
 }
 
+#[test]
+fn what_is_to_be_encrypted_never_goes_out_as_it_is() {
+    let world = World::new();
+    world.write("mssql/crm/crm_20250818.bak", noise(45_000_000, 7));
+    world.backup().exits(0);
+    world.delete("backup/_catalog/mssql/crm/weekly/crm_20250818.bak/manifest.json");
+    fs::remove_dir_all(world.path("state")).unwrap();
+    let (identity, _) = identity(&world, "key.txt");
+    encrypt(&world, &[&identity], "none");
+    let sent =
+        |world: &World| world.server.count(Op::UploadPart) + world.server.count(Op::CreateMultipartUpload);
+    let before = sent(&world);
+    // Listed, and not to be looked at.
+    world.faults().deny(Op::HeadObject);
+    world.backup().exits(1).says("present but not compared");
+    world.heal();
+    // Listed and compared.
+    world.backup().exits(0).says("1 of its files lie in the bucket unencrypted").says("[PRESENT]");
+    // Recorded, with another time, and gone.
+    world.delete("backup/mssql/crm/weekly/crm_20250818.bak");
+    touch(&world.path("mssql/crm/crm_20250818.bak"));
+    world.backup().exits(1).says("was not sent in its place");
+    assert_eq!(sent(&world), before);
+}
+
+#[test]
+fn replacing_a_set_that_lies_in_plain_is_refused_where_it_is_to_be_encrypted() {
+    let world = World::versioned();
+    world.dump("shop/shop_20250818.sql");
+    world.backup().exits(0);
+    let (identity, _) = identity(&world, "key.txt");
+    encrypt(&world, &[&identity], "none");
+    world.write(
+        "mysql/shop/shop_20250818.sql",
+        "-- MySQL dump 10.13\n-- Dump completed on 2025-08-18  2:00:00\n",
+    );
+    let before = world.versions();
+    world
+        .run(&["mysql", "--date", WEEKLY, "--replace"])
+        .exits(1)
+        .says("would be replaced so, and `encrypt` is set");
+    let data = |versions: Vec<String>| versions.into_iter().filter(|key| !key.contains("/_")).count();
+    assert_eq!(data(world.versions()), data(before));
+}
+
+#[test]
+fn a_set_that_is_replaced_after_the_keys_changed_is_encrypted_to_those_of_now() {
+    let world = World::versioned();
+    let (first, _) = identity(&world, "first.txt");
+    let (second, key) = identity(&world, "second.txt");
+    encrypt(&world, &[&first], "none");
+    world.dump("shop/shop_20250818.sql");
+    world.backup().exits(0);
+    // Another compression too, so that the form that is stored is kept.
+    encrypt(&world, &[&second], "gzip");
+    let dump = "-- MySQL dump 10.13\n-- Dump completed on 2025-08-18  2:00:00\n";
+    world.write("mysql/shop/shop_20250818.sql", dump);
+    world.run(&["mysql", "--date", WEEKLY, "--replace"]).exits(0);
+    with_key(&world, &["restore", DUMP], &key).exits(0);
+    assert_eq!(fs::read_to_string(world.path("out/shop_20250818.sql")).unwrap(), dump);
+}
+
+#[test]
+fn an_object_whose_answer_was_lost_is_known_by_its_own_note_and_not_by_the_last() {
+    let world = World::new();
+    let (identity, key) = identity(&world, "key.txt");
+    encrypt(&world, &[&identity], "none");
+    world.dump("shop/shop_20250818.sql");
+    world.backup().exits(0);
+    forget_manifests(&world);
+    // Not known to be there: it is encrypted once more, noted, and refused by If-None-Match.
+    world.faults().deny(Op::ListObjectsV2);
+    world.backup().exits(0).says("[PRESENT]");
+    world.heal();
+    with_key(&world, &["restore", DUMP], &key).exits(0);
+    assert_same(&world.path("mysql/shop"), &world.path("out"));
+}
+
 fn touch(path: &Path) {
     fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::now()).unwrap();
 }

@@ -18,6 +18,17 @@ fn a_missing_source_is_skipped_by_all_and_an_error_by_name() {
 }
 
 #[test]
+fn a_missing_source_of_an_engine_that_is_expected_is_an_error() {
+    let world = World::new();
+    world.company();
+    fs::remove_dir_all(world.path("mysql")).unwrap();
+    world.configure(|text| {
+        format!("{text}[[expect]]\nengine = \"mysql\"\napp = \"*\"\nschedule = \"daily\"\n")
+    });
+    world.backup().exits(1).says(world.path("mysql").to_str().unwrap()).says("2 backups uploaded to S3.");
+}
+
+#[test]
 fn an_unreadable_source_exits_1_and_the_others_go_on() {
     let world = World::new();
     world.company();
