@@ -95,6 +95,8 @@ pub mod neighbour;
 pub mod network;
 pub mod plan;
 pub mod policy;
+mod printable;
+mod private_dir;
 pub mod report;
 pub mod restore;
 pub mod retry;

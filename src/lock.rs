@@ -4,9 +4,9 @@
 //! and no stale file can stop a run. The file's text only tells who holds it; the file itself is
 //! never removed, for whoever waits would then hold a lock on a file that is not there.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Local};
@@ -132,9 +132,7 @@ impl Drop for Lock {
 }
 
 fn open(dir: &Path, path: &Path) -> io::Result<File> {
-    if !dir.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
-    }
+    crate::private_dir::make(dir)?;
     OpenOptions::new()
         .read(true)
         .write(true)

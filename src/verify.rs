@@ -67,7 +67,8 @@ impl Fault {
 
 /// What to do about an object that is lost or damaged.
 pub const LOST: &str = "bring it back from a version of the bucket or a replica; while the source still has \
-     the file, move what is left of the object aside and run the backup of its day again";
+     the file, remove the backup's manifest (`_catalog/KEY/manifest.json` below the prefix) and what is left of the object, \
+     and run the backup of its day again";
 
 /// A set that inspection found incomplete: the bucket has what was sent, and that is no backup.
 #[must_use]

@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -65,7 +64,7 @@ impl Findings {
     /// # Errors
     /// Where the state directory cannot be made or written.
     pub fn save(&self, state_dir: &Path) -> io::Result<()> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(state_dir)?;
+        crate::private_dir::make(state_dir)?;
         let mut file = tempfile::Builder::new().prefix(".findings-").tempfile_in(state_dir)?;
         file.as_file().set_permissions(Permissions::from_mode(0o644))?;
         serde_json::to_writer_pretty(&mut file, self)?;

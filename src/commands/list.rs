@@ -12,6 +12,7 @@ use crate::catalog::{Entry, Loaded};
 use crate::config::Config;
 use crate::manifest::Manifest;
 use crate::model::{BackupDate, Category, Engine, ExitCode, Proof, Selector, SetKind};
+use crate::printable::printable;
 use crate::report;
 use crate::ui;
 
@@ -160,7 +161,8 @@ fn table(entries: &[&Entry], loose: &[Loose], all: bool) -> String {
     if !loose.is_empty() {
         text.push_str("\nWithout a manifest (unproven):\n");
         for object in loose {
-            let _infallible = writeln!(text, "  {:>10}  {}", report::bytes(object.size), object.key);
+            let _infallible =
+                writeln!(text, "  {:>10}  {}", report::bytes(object.size), printable(&object.key));
         }
     }
     text

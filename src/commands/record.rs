@@ -1,6 +1,5 @@
 //! What a run says of itself: its report, and the record that is kept on the host and in the bucket.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use chrono::{Local, Utc};
@@ -74,6 +73,6 @@ impl Run<'_> {
 }
 
 fn keep(dir: &Path, id: &str, line: &str) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
+    crate::private_dir::make(dir)?;
     std::fs::write(dir.join(format!("{id}.json")), format!("{line}\n"))
 }

@@ -7,6 +7,7 @@ use crate::catalog::{Entry, ProofRecord};
 use crate::config::Config;
 use crate::manifest::Confirmation;
 use crate::model::{ExitCode, Proof, SetId};
+use crate::printable::printable;
 use crate::report;
 use crate::restore::{LocateError, Located, locate};
 use crate::ui;
@@ -65,12 +66,7 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
     let manifest = &entry.manifest;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
-        // What the bucket holds could move the cursor or forge a line.
-        let value: String = value
-            .chars()
-            .map(|c| if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) { '\u{fffd}' } else { c })
-            .collect();
-        let _infallible = writeln!(text, "{name:<12}{value}");
+        let _infallible = writeln!(text, "{name:<12}{}", printable(value));
     };
     line("Key", &manifest.id.key());
     line("Engine", manifest.id.engine.title());

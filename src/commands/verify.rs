@@ -20,6 +20,7 @@ use crate::checksum::{Algorithm, Digest};
 use crate::config::Config;
 use crate::manifest::{Content, Manifest, StoredFile};
 use crate::model::{ExitCode, Proof, Selector, SetId, Severity};
+use crate::printable::printable;
 use crate::transfer::{Downloader, Wanted};
 use crate::verify::{self, Fault, Kind};
 use crate::{report, ui};
@@ -54,6 +55,8 @@ struct Document {
     reread: bool,
     /// Objects that are encrypted to others than the identities given: compared as they are stored.
     sealed: usize,
+    /// Whether secret keys were given.
+    identity: bool,
     seconds: f64,
     faults: Vec<Fault>,
 }
@@ -83,6 +86,7 @@ pub(super) async fn verify(
     let bytes = entries.iter().map(|entry| entry.manifest.bytes()).sum();
     let (bars, events) = lines.watch("reading", if query.reread { bytes } else { 0 }, quiet || !query.reread);
     let identities = identities(query.identity.as_deref())?;
+    let identity = !identities.is_empty();
     let downloader = site.downloader(&config.backup, identities, events, cancel);
     let files = entries.iter().flat_map(|entry| &entry.manifest.files);
     let closed = |file: &&StoredFile| {
@@ -102,6 +106,7 @@ pub(super) async fn verify(
         recorded,
         reread: query.reread,
         sealed,
+        identity,
         seconds: begun.elapsed().as_secs_f64(),
         faults,
     };
@@ -112,7 +117,13 @@ pub(super) async fn verify(
     };
     ui::result(&text).map_err(anyhow::Error::from)?;
     let bad = document.faults.iter().any(|fault| fault.finding.severity == Severity::Error);
-    Ok(if bad { ExitCode::Failed } else { ExitCode::Done })
+    // Whoever gives a key asks whether it opens the backups.
+    let locked_out = document.identity && document.sealed > 0;
+    Ok(match (bad || locked_out, sets) {
+        (true, _) => ExitCode::Failed,
+        (false, 0) => ExitCode::NothingFound,
+        (false, _) => ExitCode::Done,
+    })
 }
 
 fn record_faults(loaded: &Loaded) -> Vec<Fault> {
@@ -324,7 +335,13 @@ fn on_disk(manifest: &Manifest, file: &Content<'_>) -> Option<Fault> {
     if digest.len() == file.size && digest.full_object() == *file.checksum {
         return None;
     }
-    fault(format!("it is not what was stored from here: {} bytes now, {} then", digest.len(), file.size))
+    let now = digest.full_object();
+    fault(format!(
+        "it is not what was stored from here: {} bytes, {now}, now and {} bytes, {}, then",
+        digest.len(),
+        file.size,
+        file.checksum
+    ))
 }
 
 fn text(document: &Document) -> String {
@@ -342,8 +359,13 @@ fn text(document: &Document) -> String {
             Kind::OtherOnDisk => "OTHER ON DISK",
             Kind::CutShort => "CUT SHORT",
         };
-        let _infallible =
-            writeln!(text, "{word}  {}\n    {}; {}", finding.subject, finding.what, finding.advice);
+        let _infallible = writeln!(
+            text,
+            "{word}  {}\n    {}; {}",
+            printable(&finding.subject),
+            printable(&finding.what),
+            finding.advice
+        );
     }
     let how = if document.reread { "every byte read and compared" } else { "compared with S3's checksums" };
     let _infallible = writeln!(
@@ -357,9 +379,14 @@ fn text(document: &Document) -> String {
         document.recorded,
     );
     if document.sealed > 0 {
+        let why = if document.identity {
+            "none of the identities that were given opens it"
+        } else {
+            "--identity FILE looks into it too"
+        };
         let _infallible = writeln!(
             text,
-            "{} objects are encrypted: each was compared as it is stored; --identity FILE looks into it too",
+            "{} objects are encrypted: each was compared as it is stored; {why}",
             document.sealed
         );
     }

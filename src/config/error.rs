@@ -28,6 +28,17 @@ pub enum ConfigError {
         /// The system's reason.
         source: io::Error,
     },
+    /// `--host` was given, and the prefix is the same for every host.
+    #[error(
+        "{}: [s3] prefix is \"{prefix}\", the same for every host: --host needs a prefix with {{hostname}} in it",
+        path.display()
+    )]
+    OneForAll {
+        /// The file.
+        path: PathBuf,
+        /// The prefix.
+        prefix: String,
+    },
     /// It was read and cannot be used; never without a problem.
     #[error("{}", invalid(path, problems))]
     Invalid {

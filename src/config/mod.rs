@@ -71,7 +71,12 @@ impl Config {
                     let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
                     ConfigError::Unreadable { path: path.clone(), source }
                 })?;
-                Self::parse(&text, &path, &host.map_or_else(source::host_name, str::to_owned))
+                let config = Self::parse(&text, &path, &host.map_or_else(source::host_name, str::to_owned))?;
+                let prefix = &config.s3.prefix_as_written;
+                if host.is_some() && !prefix.contains("{hostname}") {
+                    return Err(ConfigError::OneForAll { path, prefix: prefix.clone() });
+                }
+                Ok(config)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ConfigError::NotFound { path, origin })

@@ -9,6 +9,7 @@ use super::parse::{CHECKSUMS, FORMATS, ON_CUT_SHORT};
 use super::values::{WEEKDAYS, show_duration, show_size};
 use super::{Config, Sse, names, secrets};
 use crate::model::{Category, Engine};
+use crate::printable::printable;
 
 impl Config {
     /// Every setting with its value, defaults included, as TOML that parses to the same
@@ -224,7 +225,7 @@ impl Out {
     }
 
     fn comment(&mut self, text: &str) {
-        self.line(&format!("# {}", secrets::printable(text)));
+        self.line(&format!("# {}", printable(text)));
     }
 
     fn section(&mut self, name: &str) {

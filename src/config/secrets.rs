@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::Report;
+use crate::printable::printable;
 
 const WHERE: &str = "credentials do not belong in this file and are never read from it: leave them to the AWS \
     chain (environment, a profile of ~/.aws named by [s3] profile, credential_process, SSO, an instance or \
@@ -55,11 +56,6 @@ fn refuse_text(text: &str, span: &Range<usize>, label: &str, report: &mut Report
 pub(super) fn label(section: &str, key: &str) -> String {
     let shown = if looks_secret(key) || has_userinfo(key) { "(hidden)".into() } else { short(key) };
     if section.is_empty() { shown } else { format!("[{section}] {shown}") }
-}
-
-/// Control characters escaped.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// Control characters escaped, cut where it gets long.

@@ -11,6 +11,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::printable::printable;
+
 /// The format of text logs.
 pub(super) struct Text;
 
@@ -57,7 +59,7 @@ impl Line {
         let name = field.name();
         if name == "message" {
             self.message.push(' ');
-            escape(&mut self.message, value);
+            self.message.push_str(&printable(value));
         } else if !name.starts_with("log.") {
             // Writing to a String cannot fail.
             let _ = write!(self.fields, " {name}=");
@@ -67,21 +69,10 @@ impl Line {
                 self.fields.push_str(value);
             } else if value.len() >= 2 && value.starts_with('"') && value.ends_with('"') {
                 // Quoted by its own `Debug` already.
-                escape(&mut self.fields, value);
+                self.fields.push_str(&printable(value));
             } else {
                 let _ = write!(self.fields, "{value:?}");
             }
-        }
-    }
-}
-
-/// Control characters would tear the line or move the cursor of a terminal.
-fn escape(out: &mut String, text: &str) {
-    for c in text.chars() {
-        if c.is_control() {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
         }
     }
 }

@@ -7,9 +7,9 @@
 mod format;
 mod sweep;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -237,9 +237,7 @@ impl LogFile {
 }
 
 fn open(dir: &Path, path: &Path) -> io::Result<File> {
-    if !dir.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
-    }
+    crate::private_dir::make(dir)?;
     // A second run in the same second appends; a symbolic link in the file's place is refused.
     let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(nofollow).open(path)

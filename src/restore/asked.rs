@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::{ObjectKey, Tier};
 use crate::checksum::{Algorithm, Digest};
+use crate::private_dir;
 
 /// `<state>/retrieving/<bucket>/<checksum of the key>.json`.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl Note {
     /// Notes a request. A state directory that cannot be written is no reason not to wait.
     pub fn write(&self, request: &Request) {
         let write = || {
-            fs::create_dir_all(self.path.parent().unwrap_or(&self.path))?;
+            private_dir::make(self.path.parent().unwrap_or(&self.path))?;
             fs::write(&self.path, serde_json::to_vec(request)?)
         };
         if let Err(error) = write() {

@@ -81,7 +81,7 @@ impl Sealed {
 
     fn append(&self, note: &Note) -> std::io::Result<()> {
         if let Some(dir) = self.path.parent() {
-            std::fs::create_dir_all(dir)?;
+            crate::private_dir::make(dir)?;
         }
         // The line before may have been cut off.
         let mut text = b"\n".to_vec();

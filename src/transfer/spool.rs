@@ -38,7 +38,7 @@ pub(super) enum Room {
 impl Room {
     /// A file without a name in `dir`, which is made where it is not there.
     pub(super) fn on_disk(dir: &Path, len: u64, chunk: Buffer) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        crate::private_dir::make(dir)?;
         Ok(Self::Disk(tempfile::tempfile_in(dir)?, len, chunk))
     }
 

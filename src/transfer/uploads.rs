@@ -116,7 +116,7 @@ fn open(text: &str) -> Vec<Begun> {
 
 fn append(path: &Path, line: &Line) -> std::io::Result<()> {
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
+        crate::private_dir::make(dir)?;
     }
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');

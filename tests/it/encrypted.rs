@@ -169,6 +169,17 @@ fn what_was_stored_in_plain_before_stays_so_and_the_log_says_it() {
 }
 
 #[test]
+fn a_key_that_opens_nothing_is_no_proof_that_the_backups_open() {
+    let (world, _, key) = company("none");
+    world.backup().exits(0);
+    let (_, other) = identity(&world, "other.txt");
+    let told = with_key(&world, &["verify", "--reread"], &other).exits(1);
+    assert!(told.stdout.contains("none of the identities that were given opens it"), "{}", told.stdout);
+    with_key(&world, &["verify", "--reread"], &key).exits(0);
+    world.run(&["verify", "--reread"]).exits(0);
+}
+
+#[test]
 fn what_is_to_be_encrypted_never_goes_out_as_it_is() {
     let world = World::new();
     world.write("mssql/crm/crm_20250818.bak", noise(45_000_000, 7));

@@ -1,5 +1,7 @@
 //! `list` and `show`: what the bucket has.
 
+use std::fs;
+
 use crate::support::world::{MONTHLY, WEEKLY, World};
 
 fn stored() -> World {
@@ -113,4 +115,64 @@ fn show_of_what_is_not_there_exits_1() {
     let world = stored();
     world.run(&["show", "mysql/shop/weekly/none_20250818.sql"]).exits(1).says("nothing is stored under");
     world.run(&["show", "s3://another/backup/mysql/x"]).exits(1).says("another");
+}
+
+#[test]
+fn what_verify_says_to_do_of_a_lost_object_brings_it_back() {
+    let world = World::new();
+    world.company();
+    world.backup().exits(0);
+    let key = "mysql/shop/weekly/shop_20250818.sql";
+    world.delete(&format!("backup/{key}"));
+    let lost = world.run(&["verify"]).exits(1);
+    assert!(
+        lost.stdout.contains("remove the backup's manifest (`_catalog/KEY/manifest.json`"),
+        "{}",
+        lost.stdout
+    );
+    world.delete(&format!("backup/_catalog/{key}/manifest.json"));
+    world.backup().exits(0).says("[SUCCESS] mysql/shop");
+    world.run(&["verify"]).exits(0);
+}
+
+#[test]
+fn verify_of_nothing_finds_nothing_to_do() {
+    let world = World::new();
+    world.company();
+    world.backup().exits(0);
+    world.run(&["verify", "mysql/nope"]).exits(3);
+    world.run(&["verify", "mysql/shop"]).exits(0);
+}
+
+#[test]
+fn a_host_is_asked_for_only_where_the_prefix_has_hosts() {
+    let world = World::new();
+    for command in [&["status"][..], &["list"], &["verify"], &["restore", "mysql/shop"]] {
+        world
+            .run(&[command, &["--host", "nope"]].concat())
+            .exits(2)
+            .says("--host needs a prefix with {hostname}");
+    }
+}
+
+#[test]
+fn what_the_bucket_holds_moves_no_cursor() {
+    let world = World::new();
+    world.company();
+    world.backup().exits(0);
+    let (key, manifest) = (
+        "mysql/shop/weekly/shop_20250818.sql",
+        "backup/_catalog/mysql/shop/weekly/shop_20250818.sql/manifest.json",
+    );
+    let mut altered: serde_json::Value = serde_json::from_slice(&world.get(manifest)).unwrap();
+    altered["host"] = "db1\u{1b}[2J\nProof       restored\u{202e}".into();
+    world.put(manifest, serde_json::to_vec(&altered).unwrap());
+    world.put("backup/mysql/shop/\u{9b}2J\u{202e}", "x");
+    fs::remove_dir_all(world.path("state")).unwrap();
+    for args in [&["show", key][..], &["list", "--all"], &["verify"]] {
+        let output = world.run(args);
+        let said = format!("{}{}", output.stdout, output.stderr);
+        let moves = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
+        assert!(!said.contains(moves) && !said.contains("\nProof       restored"), "{said:?}");
+    }
 }
