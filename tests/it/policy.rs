@@ -8,6 +8,7 @@ const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1a2b3c4d-0000-4000-
 #[test]
 fn every_policy_is_json_without_a_placeholder_and_needs_no_network() {
     let world = World::new();
+    world.configure(|text| text.replace("prefix = \"backup\"", "prefix = \"backup/{hostname}\""));
     for role in ROLES {
         for more in [&[][..], &["--any-host"], &["--kms-key", KEY], &["--host", "db2"]] {
             let output = world.run(&[&["policy", role], more].concat()).exits(0);
