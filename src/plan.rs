@@ -3,7 +3,7 @@
 use crate::bucket::Layout;
 use crate::bucket::Overwrite;
 use crate::calendar::CategoryRules;
-use crate::catalog::Known;
+use crate::catalog::{InBucket, Known};
 use crate::codec::Recipe;
 use crate::config::OnCutShort;
 use crate::engines::{BackupSet, SourceFile};
@@ -47,7 +47,7 @@ pub enum ShipReason {
     /// Of the same sizes as the stored one but with other times: its bytes are read and compared, and
     /// nothing is sent where they are equal.
     Compare,
-    /// It differs from the stored one, and the operator said `--replace`.
+    /// It differs from the stored one, or that is lost, and the operator said `--replace`.
     Replace,
 }
 
@@ -65,6 +65,8 @@ pub enum SkipReason {
 pub enum RefuseReason {
     /// The stored set of this name has other content.
     OtherContent(String),
+    /// It is recorded as stored, and its objects are not all there.
+    Lost(String),
     /// It would be replaced as it is, and it is to be encrypted now.
     StoredInPlain,
     /// Something about the set on the disk.
@@ -86,7 +88,9 @@ impl std::fmt::Display for Action {
             Self::Ship(ShipReason::Compare) => {
                 write!(f, "compare: stored with the same sizes and other times, sent only if it differs")
             }
-            Self::Ship(ShipReason::Replace) => write!(f, "replace: differs from the stored one (--replace)"),
+            Self::Ship(ShipReason::Replace) => {
+                write!(f, "replace: what is stored differs or is lost (--replace)")
+            }
             Self::Wait(why) => write!(f, "wait: still being written: {why}"),
             Self::Skip(reason) => write!(f, "skip: {reason}"),
             Self::Refuse(reason) => write!(f, "refuse: {reason}"),
@@ -112,6 +116,7 @@ impl std::fmt::Display for RefuseReason {
             Self::OtherContent(how) => {
                 write!(f, "a set of this name is stored with other content: {how}")
             }
+            Self::Lost(what) => write!(f, "it is recorded as stored, and cannot be restored: {what}"),
             Self::StoredInPlain => {
                 f.write_str("it is stored unencrypted and would be replaced so, and `encrypt` is set")
             }
@@ -129,6 +134,11 @@ impl RefuseReason {
         match self {
             Self::OtherContent(_) => {
                 "look at both with `dbbackup show`; to store this one instead, on a versioned bucket, run with --replace"
+            }
+            Self::Lost(_) => {
+                "bring the object back from a version of the bucket or a replica; or send it again: on a versioned bucket with \
+                 --replace, on another one after removing its manifest (`_catalog/KEY/manifest.json` below the prefix) and what \
+                 is left of its objects"
             }
             Self::StoredInPlain => {
                 "remove its manifest and its objects from the bucket, and run it again without --replace; or take `encrypt` out \
@@ -164,18 +174,16 @@ pub fn identify(set: &BackupSet, rules: &CategoryRules) -> SetId {
 pub fn decide(
     set: BackupSet,
     id: SetId,
-    known: Result<Known, String>,
+    known: Result<InBucket, String>,
     layout: &Layout,
     overwrite: Overwrite,
     recipe: &Recipe,
 ) -> Step {
-    let inspection = match &known {
-        Ok(Known::Stored(manifest)) => manifest.inspection.clone(),
-        Ok(Known::Absent | Known::Unknown) | Err(_) => None,
-    };
-    let stored = match &known {
-        Ok(Known::Stored(manifest)) => manifest.files.clone(),
-        Ok(Known::Absent | Known::Unknown) | Err(_) => Vec::new(),
+    let (inspection, stored) = match &known {
+        Ok(InBucket { known: Known::Stored(manifest), .. }) => {
+            (manifest.inspection.clone(), manifest.files.clone())
+        }
+        Ok(InBucket { known: Known::Absent | Known::Unknown, .. }) | Err(_) => (None, Vec::new()),
     };
     let action = match action(&set, &id, known, layout, overwrite) {
         Action::Skip(SkipReason::Stored) if recipe.encrypts() && stored.iter().any(in_plain) => {
@@ -208,7 +216,7 @@ pub fn inspected(step: Step, inspection: Judgement, on_cut_short: OnCutShort) ->
 fn action(
     set: &BackupSet,
     id: &SetId,
-    known: Result<Known, String>,
+    known: Result<InBucket, String>,
     layout: &Layout,
     overwrite: Overwrite,
 ) -> Action {
@@ -219,14 +227,24 @@ fn action(
     if let Some(error) = keys.into_iter().find_map(Result::err) {
         return Action::Refuse(RefuseReason::Key(error.to_string()));
     }
+    let InBucket { known, lost } = match known {
+        Ok(found) => found,
+        Err(why) => return Action::Refuse(RefuseReason::Unknown(why)),
+    };
     match known {
-        Err(why) => Action::Refuse(RefuseReason::Unknown(why)),
-        Ok(Known::Absent | Known::Unknown) => Action::Ship(ShipReason::New),
-        Ok(Known::Stored(manifest)) => match (compare(set, &manifest), overwrite) {
-            (Comparison::Same, _) => Action::Skip(SkipReason::Stored),
-            (Comparison::OtherTimes, _) => Action::Ship(ShipReason::Compare),
-            (Comparison::Differs(how), Overwrite::Never) => Action::Refuse(RefuseReason::OtherContent(how)),
-            (Comparison::Differs(_), Overwrite::Replace) => Action::Ship(ShipReason::Replace),
+        Known::Absent | Known::Unknown => Action::Ship(ShipReason::New),
+        Known::Stored(manifest) => match (compare(set, &manifest), overwrite, lost) {
+            (_, Overwrite::Replace, Some(_)) | (Comparison::Differs(_), Overwrite::Replace, None) => {
+                Action::Ship(ShipReason::Replace)
+            }
+            (Comparison::Differs(how), Overwrite::Never, _) => {
+                Action::Refuse(RefuseReason::OtherContent(how))
+            }
+            (Comparison::Same | Comparison::OtherTimes, Overwrite::Never, Some(what)) => {
+                Action::Refuse(RefuseReason::Lost(what))
+            }
+            (Comparison::Same, _, None) => Action::Skip(SkipReason::Stored),
+            (Comparison::OtherTimes, _, None) => Action::Ship(ShipReason::Compare),
         },
     }
 }

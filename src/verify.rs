@@ -171,8 +171,8 @@ pub fn strangers(
                         Kind::Orphaned,
                         &set,
                         "there are objects of this backup and no manifest: nothing vouches for it, and it is not counted",
-                        "run the backup of its day again, which compares it with the source and records it, or `dbbackup adopt`; else \
-                         look at it with `restore --unproven`",
+                        "run the backup of its day again, which compares it with the source and records it; `dbbackup adopt` takes a \
+                         single file that nobody encrypted or compressed on its way; else look at it with `restore --unproven`",
                     ));
                 }
             }

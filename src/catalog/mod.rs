@@ -5,10 +5,11 @@
 //! be lost without harm.
 
 mod history;
+mod loaded;
 mod local;
+mod lost;
 mod proof;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -18,18 +19,17 @@ use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::bucket::{
-    Bucket, BucketError, CatalogEntry, ErrorKind, KeyError, Listed, ObjectKey, Overwrite, PutOptions,
-};
+use crate::bucket::{Bucket, BucketError, ErrorKind, KeyError, ObjectKey, Overwrite, PutOptions};
 use crate::formats::Judgement;
 use crate::manifest::{self, Manifest};
-use crate::model::{Finding, Proof, SetId, SetKind, Severity};
+use crate::model::{SetId, SetKind};
 use crate::retry::Policy;
 use crate::transfer::{AdoptedSet, ConfirmedSet};
 pub use history::History;
+pub use loaded::{Entry, Loaded};
 use local::LocalCopies;
-use proof::proof_mark;
-pub use proof::{ProofMark, ProofRecord};
+pub use lost::lost;
+pub use proof::{ProofMark, ProofRecord, Shown};
 
 /// A manifest of 2,000 files has about 1 MB; more than this is not one of ours.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -55,22 +55,13 @@ pub enum Known {
     Unknown,
 }
 
-/// A stored set with what was proven since.
+/// What the bucket has of one set: its record, and the objects that the record names.
 #[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its manifest.
-    pub manifest: Manifest,
-    /// Proofs recorded after it was stored, oldest first.
-    pub proofs: Vec<ProofMark>,
-}
-
-/// Everything the catalog holds.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    /// Stored sets by their id.
-    pub entries: BTreeMap<SetId, Entry>,
-    /// Records that cannot be read or understood.
-    pub findings: Vec<Finding>,
+pub struct InBucket {
+    /// The record.
+    pub known: Known,
+    /// What of its objects is not there any more; none where all are, or where this identity may not list.
+    pub lost: Option<String>,
 }
 
 /// Why a confirmed set could not be recorded.
@@ -104,20 +95,6 @@ pub struct Stamp {
     pub why: String,
     /// What inspection said of it.
     pub inspection: Option<Judgement>,
-}
-
-impl Entry {
-    /// The best that is known of it.
-    #[must_use]
-    pub fn proof(&self) -> Proof {
-        self.proofs.iter().map(|mark| mark.kind).max().unwrap_or(Proof::Unproven).max(self.manifest.proof())
-    }
-
-    /// Whether it may be counted on: proven to lie in the bucket as it was, and not cut short before.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.proof() >= Proof::Stored && !self.manifest.is_cut_short()
-    }
 }
 
 impl Catalog {
@@ -160,88 +137,30 @@ impl Catalog {
             .map_or(Known::Unknown, |manifest| Known::Stored(Box::new(manifest)))
     }
 
-    /// What the bucket knows of several sets, asked at once. The order is that of `ids`.
-    pub async fn lookup_all(&self, ids: &[SetId]) -> Vec<Result<Known, BucketError>> {
+    /// What is known of one set, and whether its objects are there: a record alone brings nothing back.
+    pub async fn look_at(&self, id: &SetId) -> Result<InBucket, BucketError> {
+        let known = self.lookup(id).await?;
+        let lost = match &known {
+            Known::Stored(manifest) => self.look_for_objects(manifest).await?,
+            Known::Absent | Known::Unknown => None,
+        };
+        Ok(InBucket { known, lost })
+    }
+
+    /// What the bucket has of several sets, asked at once. The order is that of `ids`.
+    pub async fn look_at_all(&self, ids: &[SetId]) -> Vec<Result<InBucket, BucketError>> {
         let places = Arc::new(Semaphore::new(READERS));
         let mut tasks = JoinSet::new();
         for (index, id) in ids.iter().cloned().enumerate() {
             let (catalog, places) = (self.clone(), places.clone());
             tasks.spawn(async move {
                 let _place = places.acquire_owned().await;
-                (index, catalog.lookup(&id).await)
+                (index, catalog.look_at(&id).await)
             });
         }
         let mut found: Vec<_> = tasks.join_all().await;
         found.sort_by_key(|(index, _)| *index);
         found.into_iter().map(|(_, known)| known).collect()
-    }
-
-    /// Reads every manifest whose key below the catalog begins with `scope` (`mysql/shop/`, or
-    /// nothing for all), and the names of the proofs beside them.
-    pub async fn load(&self, scope: &str) -> Result<Loaded, BucketError> {
-        let prefix = format!("{}{scope}", self.bucket.layout().catalog_prefix());
-        let listed =
-            self.policy.run("list the catalog", &AtomicU32::new(0), || self.bucket.list(&prefix)).await?;
-        let mut loaded = Loaded::default();
-        let mut proofs: BTreeMap<SetId, Vec<ProofMark>> = BTreeMap::new();
-        let mut manifests = Vec::new();
-        for object in listed {
-            match self.bucket.layout().catalog_entry(&object.key) {
-                Some(CatalogEntry::Manifest(id)) => manifests.push((id, object)),
-                Some(CatalogEntry::Proof(id)) => match proof_mark(&object.key) {
-                    Some(mark) => proofs.entry(id).or_default().push(mark),
-                    None => loaded.findings.push(foreign(&object)),
-                },
-                None => loaded.findings.push(foreign(&object)),
-            }
-        }
-        for (id, manifest) in self.fetch_manifests(manifests).await {
-            match manifest {
-                Ok(manifest) => {
-                    let mut marks = proofs.remove(&id).unwrap_or_default();
-                    // What was proven of a set that was replaced says nothing of the one that is there.
-                    marks.retain(|mark| mark.at.timestamp() >= manifest.created.timestamp());
-                    marks.sort_by_key(|mark| mark.at);
-                    loaded.entries.insert(id, Entry { manifest, proofs: marks });
-                }
-                Err(error) => loaded.findings.push(Finding {
-                    severity: Severity::Error,
-                    subject: error.object.clone(),
-                    what: error.detail.clone(),
-                    advice: error.advice().to_owned(),
-                }),
-            }
-        }
-        // What was proven stays when the manifest is lost, and tells of the loss.
-        loaded.findings.extend(proofs.into_keys().map(|id| {
-            Finding {
-                severity: Severity::Error,
-                subject: id.key(),
-                what: "something was proven of this set, but its manifest is gone or cannot be read"
-                    .to_owned(),
-                advice:
-                    "bring the manifest back from a version of the bucket, or run the backup of its day again"
-                        .to_owned(),
-            }
-        }));
-        Ok(loaded)
-    }
-
-    async fn fetch_manifests(
-        &self,
-        wanted: Vec<(SetId, Listed)>,
-    ) -> Vec<(SetId, Result<Manifest, BucketError>)> {
-        let places = Arc::new(Semaphore::new(READERS));
-        let mut tasks = JoinSet::new();
-        for (id, object) in wanted {
-            let (catalog, places) = (self.clone(), places.clone());
-            tasks.spawn(async move {
-                let _place = places.acquire_owned().await;
-                let manifest = catalog.fetch_manifest(&id, &object.key).await;
-                (id, manifest)
-            });
-        }
-        tasks.join_all().await
     }
 
     async fn fetch_manifest(&self, id: &SetId, key: &str) -> Result<Manifest, BucketError> {
@@ -380,14 +299,5 @@ fn damaged(key: &ObjectKey, why: &str) -> BucketError {
         object: key.to_string(),
         kind: ErrorKind::Rejected,
         detail: why.to_owned(),
-    }
-}
-
-fn foreign(object: &Listed) -> Finding {
-    Finding {
-        severity: Severity::Warning,
-        subject: object.key.clone(),
-        what: "is no manifest and no proof, but lies in the catalog".to_owned(),
-        advice: "find out who wrote it; dbbackup leaves it alone".to_owned(),
     }
 }

@@ -1,4 +1,6 @@
-//! Proofs: what was shown of a set after it was stored, one object each, beside its manifest.
+//! Proofs: what was shown of a set after it was stored, good or bad, one object each, beside its manifest.
+
+use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,15 +14,76 @@ const VERSION: u32 = 1;
 /// A proof has a few hundred bytes; more than this is not one of ours.
 const MAX_PROOF_BYTES: u64 = 1 << 20;
 
+/// What was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shown {
+    /// S3 still has what it confirmed.
+    Stored,
+    /// Every byte was read back and compared.
+    Reread,
+    /// A drill restored it, and inspection finds it whole.
+    Drilled,
+    /// A drill restored it, and it was loaded into a database or passed the operator's own check.
+    Restored,
+    /// A drill tried, and it is no backup to count on.
+    Failed,
+}
+
+impl Shown {
+    const ALL: [Self; 5] = [Self::Stored, Self::Reread, Self::Drilled, Self::Restored, Self::Failed];
+
+    /// The word for tables, file names and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Reread => "reread",
+            Self::Drilled => "drilled",
+            Self::Restored => "restored",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// How far it proves the set.
+    #[must_use]
+    pub const fn proof(self) -> Proof {
+        match self {
+            Self::Stored => Proof::Stored,
+            Self::Reread | Self::Drilled => Proof::Reread,
+            Self::Restored => Proof::Restored,
+            Self::Failed => Proof::Unproven,
+        }
+    }
+
+    const fn is_of_drill(self) -> bool {
+        match self {
+            Self::Drilled | Self::Restored | Self::Failed => true,
+            Self::Stored | Self::Reread => false,
+        }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// A recorded proof, as its object's name tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProofMark {
     /// When it was recorded.
     pub at: DateTime<Utc>,
-    /// What was proven.
-    pub kind: Proof,
+    /// What was shown.
+    pub shown: Shown,
     /// Where the record lies.
     pub key: String,
+}
+
+/// The last drill, where it failed: `marks` are a set's, oldest first.
+pub(super) fn failed_drill(marks: &[ProofMark]) -> Option<&ProofMark> {
+    marks.iter().rfind(|mark| mark.shown.is_of_drill()).filter(|mark| mark.shown == Shown::Failed)
 }
 
 /// The record itself.
@@ -31,15 +94,15 @@ pub struct ProofRecord {
     /// Which set.
     #[serde(flatten)]
     pub id: SetId,
-    /// What was proven.
-    pub kind: Proof,
+    /// What was shown.
+    pub kind: Shown,
     /// When.
     pub at: DateTime<Utc>,
     /// The host that proved it.
     pub host: String,
     /// dbbackup's version.
     pub dbbackup: String,
-    /// How: stages and their seconds, tables, rows.
+    /// How: stages and their seconds, tables, rows; or why not.
     pub details: serde_json::Value,
 }
 
@@ -49,10 +112,16 @@ impl ProofRecord {
     pub fn seconds(&self) -> Option<f64> {
         self.details.get("seconds")?.as_f64()
     }
+
+    /// Why the drill failed, where it did.
+    #[must_use]
+    pub fn why(&self) -> Option<&str> {
+        self.details.get("why")?.as_str()
+    }
 }
 
 impl Catalog {
-    /// Records what was just proven of a set, create-only. Of two that end in one second the first
+    /// Records what was just shown of a set, create-only. Of two that end in one second the first
     /// stays: they say the same.
     ///
     /// # Errors
@@ -60,7 +129,7 @@ impl Catalog {
     pub async fn record_proof(
         &self,
         id: &SetId,
-        kind: Proof,
+        shown: Shown,
         details: serde_json::Value,
     ) -> Result<ProofMark, BucketError> {
         let at = Utc::now();
@@ -74,12 +143,12 @@ impl Catalog {
         let key = self
             .bucket
             .layout()
-            .proof(id, &stamp, kind.as_str())
+            .proof(id, &stamp, shown.as_str())
             .map_err(|error| rejected(error.to_string()))?;
         let record = ProofRecord {
             version: VERSION,
             id: id.clone(),
-            kind,
+            kind: shown,
             at,
             host: crate::source::host_name(),
             dbbackup: env!("CARGO_PKG_VERSION").to_owned(),
@@ -88,7 +157,7 @@ impl Catalog {
         let json = serde_json::to_vec_pretty(&record).map_err(|error| rejected(error.to_string()))?;
         match self.put_json(&key, json, Overwrite::Never).await {
             Err(error) if error.kind != ErrorKind::Precondition => Err(error),
-            _ => Ok(ProofMark { at, kind, key: key.to_string() }),
+            _ => Ok(ProofMark { at, shown, key: key.to_string() }),
         }
     }
 
@@ -111,13 +180,8 @@ pub(super) fn proof_mark(key: &str) -> Option<ProofMark> {
     let name = key.rsplit('/').next()?.strip_prefix("proof-")?.strip_suffix(".json")?;
     let (at, kind) = name.split_once('-')?;
     let at = NaiveDateTime::parse_from_str(at, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
-    let kind = match kind {
-        "stored" => Proof::Stored,
-        "reread" => Proof::Reread,
-        "restored" => Proof::Restored,
-        _ => return None,
-    };
-    Some(ProofMark { at, kind, key: key.to_owned() })
+    let shown = Shown::ALL.into_iter().find(|shown| shown.as_str() == kind)?;
+    Some(ProofMark { at, shown, key: key.to_owned() })
 }
 
 #[cfg(test)]
@@ -129,9 +193,23 @@ mod tests {
         let mark =
             proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-20250819T010203Z-restored.json").unwrap();
         assert_eq!(
-            (mark.kind, mark.at.to_rfc3339()),
-            (Proof::Restored, "2025-08-19T01:02:03+00:00".to_owned())
+            (mark.shown, mark.at.to_rfc3339()),
+            (Shown::Restored, "2025-08-19T01:02:03+00:00".to_owned())
         );
         assert_eq!(proof_mark("b/_catalog/mysql/shop/weekly/x.sql/proof-now-restored.json"), None);
+    }
+
+    #[test]
+    fn failed_drill_counts_until_another_one_passes() {
+        let failed = |shown: &[Shown]| {
+            let mark = |shown: &Shown| ProofMark { at: Utc::now(), shown: *shown, key: String::new() };
+            failed_drill(&shown.iter().map(mark).collect::<Vec<_>>()).is_some()
+        };
+        assert!(failed(&[Shown::Restored, Shown::Failed]));
+        // That its bytes are those that were sent is no answer to what the drill found.
+        assert!(failed(&[Shown::Failed, Shown::Reread, Shown::Stored]));
+        assert!(!failed(&[Shown::Failed, Shown::Drilled]));
+        assert!(!failed(&[Shown::Failed, Shown::Restored]));
+        assert!(!failed(&[Shown::Reread]));
     }
 }

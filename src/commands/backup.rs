@@ -16,7 +16,7 @@ use super::expected;
 use super::inspecting::Inspector;
 use super::late::{Late, is_unfinished};
 use super::setup::{Failure, Site};
-use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report};
+use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
 use crate::config::{Backup, Config, Source};
@@ -99,6 +99,7 @@ impl<'c> Run<'c> {
         if let Some(deadline) = self.deadline(&steps) {
             findings.extend(deadline.at_the_start(&self.config.state.dir));
         }
+        findings.extend(unreadable(&steps));
         let sets = steps.iter().map(planned).collect();
         Ok(RunReport { passed, ..self.report(sets, findings) })
     }
@@ -238,7 +239,7 @@ impl<'c> Run<'c> {
         let rules = &self.config.backup.categories;
         let ids: Vec<_> = found.sets.iter().map(|set| plan::identify(set, rules)).collect();
         let inspector = Inspector::new(self.config, site);
-        let (known, histories) = tokio::join!(site.catalog.lookup_all(&ids), inspector.histories(&ids));
+        let (known, histories) = tokio::join!(site.catalog.look_at_all(&ids), inspector.histories(&ids));
         let layout = site.bucket.layout();
         let steps: Vec<Step> = found
             .sets

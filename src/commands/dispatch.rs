@@ -160,7 +160,7 @@ impl Terminal {
         let run = Run::new(config, request, signals.token(), self.lines.clone());
         let ended = Box::pin(run.execute()).await;
         let code = match &ended {
-            Ok(report) => Self::tell_run(report, args.json, &signals)?,
+            Ok(report) => self.tell_run(report, args.json, &signals)?,
             Err(failure) => {
                 tracing::error!("{}", causes::told(failure.error.as_ref()));
                 signals.exit_code().unwrap_or(failure.code)
@@ -184,10 +184,10 @@ impl Terminal {
         Ok(code)
     }
 
-    fn tell_run(report: &RunReport, json: bool, signals: &Signals) -> Result<ExitCode, Failure> {
+    fn tell_run(&self, report: &RunReport, json: bool, signals: &Signals) -> Result<ExitCode, Failure> {
         if json {
             ui::result(&json_text(report)?).map_err(anyhow::Error::from)?;
-        } else if !report.sets.is_empty() {
+        } else if !report.sets.is_empty() && (!self.quiet || report.exit_code != ExitCode::Done.number()) {
             ui::result(&report::summary_table(&report.sets)).map_err(anyhow::Error::from)?;
         }
         for finding in &report.findings {

@@ -9,15 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::setup::{Failure, Site, identities};
 use super::verify::sample;
-use crate::catalog::Entry;
+use crate::catalog::{Entry, Shown};
 use crate::codec::Member;
 use crate::config::Config;
-use crate::drill::Throwaway;
+use crate::drill::{NoGood, Throwaway};
 use crate::formats::{self, Format, compressed};
 use crate::inspect::{self, Checked};
 use crate::manifest::Manifest;
-use crate::model::{Engine, ExitCode, Proof, Selector, SetKind, Severity, Verdict};
-use crate::transfer::{Downloader, Folder, Wanted};
+use crate::model::{Engine, ExitCode, Selector, SetKind, Severity, Verdict};
+use crate::transfer::{Downloader, FetchError, Folder, Wanted};
 use crate::{causes, ui};
 
 /// Restores the newest good set of each app, or some by chance, and proves each.
@@ -58,7 +58,11 @@ pub(super) async fn drill(
         match drilled {
             Ok(in_time) => failed |= !in_time,
             Err(error) => {
-                tracing::error!("[DRILL FAILED] {}: {}", entry.manifest.id, causes::told(error.as_ref()));
+                let why = causes::told(error.as_ref());
+                tracing::error!("[DRILL FAILED] {}: {why}", entry.manifest.id);
+                if is_of_the_backup(&error) {
+                    rehearsal.record_failure(&why).await;
+                }
                 failed = true;
             }
         }
@@ -69,6 +73,12 @@ pub(super) async fn drill(
     drop(downloader);
     bars.finish().await;
     Ok(if failed { ExitCode::Failed } else { ExitCode::Done })
+}
+
+/// Whether it says something of the backup, which everybody has to know, or only of this host and the way.
+fn is_of_the_backup(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<NoGood>().is_some()
+        || matches!(error.downcast_ref(), Some(FetchError::Damaged { .. }))
 }
 
 fn newest(good: impl Iterator<Item = Entry>) -> Vec<Entry> {
@@ -108,7 +118,7 @@ impl Rehearsal<'_> {
         let begun = Instant::now();
         let files = self.restore(&dir.path().join("set")).await?;
         let download = begun.elapsed().as_secs_f64();
-        let (kind, mut details) = match (id.engine, self.manifest.kind, files.as_slice()) {
+        let (shown, mut details) = match (id.engine, self.manifest.kind, files.as_slice()) {
             (Engine::Mysql, SetKind::File, [dump]) => self.load(dir.path(), dump).await?,
             _ => self.judge(&dir.path().join("set"), files.clone()).await?,
         };
@@ -125,14 +135,15 @@ impl Rehearsal<'_> {
         dir.close().context("remove the scratch directory")?;
         tracing::info!(
             minutes = format!("{:.1}", seconds / 60.0),
-            "[PROVEN] {id} is {kind}: {}",
+            "[PROVEN] {id} is {}: {}",
+            shown.proof(),
             details.get("how").and_then(|how| how.as_str()).unwrap_or_default()
         );
         self.site
             .catalog
-            .record_proof(id, kind, details)
+            .record_proof(id, shown, details)
             .await
-            .map_err(|error| anyhow::anyhow!("it is {kind}, but that is not recorded: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("it is {}, but that is not recorded: {error}", shown.proof()))?;
         if !in_time {
             tracing::error!(
                 "{id}: it restores, but in {:.1} minutes where [drill] rto allows {:.1}; a faster line or server, or \
@@ -142,6 +153,15 @@ impl Rehearsal<'_> {
             );
         }
         Ok(in_time)
+    }
+
+    /// Told by the exit code all the same; the record is for `status` and for whoever restores it next.
+    async fn record_failure(&self, why: &str) {
+        let id = &self.manifest.id;
+        let details = serde_json::json!({ "by": "drill", "why": why });
+        if let Err(error) = self.site.catalog.record_proof(id, Shown::Failed, details).await {
+            tracing::warn!("{id}: that its drill failed is not recorded: {error}");
+        }
     }
 
     async fn restore(&self, to: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -176,7 +196,7 @@ impl Rehearsal<'_> {
     }
 
     /// The operator's own check where there is one, else what inspection says of the restored bytes.
-    async fn judge(&self, dir: &Path, files: Vec<PathBuf>) -> anyhow::Result<(Proof, serde_json::Value)> {
+    async fn judge(&self, dir: &Path, files: Vec<PathBuf>) -> anyhow::Result<(Shown, serde_json::Value)> {
         let id = &self.manifest.id;
         let check = self.config.sources.get(&id.engine).map(|source| &source.check);
         let Some(check) = check.filter(|check| !check.command.is_empty()) else {
@@ -184,12 +204,12 @@ impl Rehearsal<'_> {
                 (Engine::Oracle, _) | (_, SetKind::Folder) => self.inspected_folder(files).await?,
                 (Engine::Mysql | Engine::Mssql, SetKind::File) => inspected(files).await?,
             };
-            return Ok((Proof::Reread, said));
+            return Ok((Shown::Drilled, said));
         };
         tracing::info!("[CHECK] {id}: {}", check.command.join(" "));
         match inspect::run_check(check, &dir.join(id.name.as_str())).await {
-            Checked::Passed(how) => Ok((Proof::Restored, serde_json::json!({ "how": how }))),
-            Checked::Failed(why) => anyhow::bail!("it came back, and is no good backup: {why}"),
+            Checked::Passed(how) => Ok((Shown::Restored, serde_json::json!({ "how": how }))),
+            Checked::Failed(why) => Err(NoGood(format!("it came back, and is no good backup: {why}")).into()),
             Checked::Unknown(why) => anyhow::bail!("nothing is proven: {why}"),
         }
     }
@@ -200,7 +220,9 @@ impl Rehearsal<'_> {
             tokio::task::spawn_blocking(move || inspect::judge_restored(&manifest, &files)).await??;
         match &judgement.verdict {
             Verdict::CutShort { why } | Verdict::StillBeingWritten { why } => {
-                anyhow::bail!("it came back as it was stored, and is no whole backup: {why}")
+                return Err(
+                    NoGood(format!("it came back as it was stored, and is no whole backup: {why}")).into()
+                );
             }
             Verdict::Whole { .. } | Verdict::NotJudged { .. } => {}
         }
@@ -210,7 +232,7 @@ impl Rehearsal<'_> {
     }
 
     /// Loads a dump into a server of its own.
-    async fn load(&self, dir: &Path, dump: &Path) -> anyhow::Result<(Proof, serde_json::Value)> {
+    async fn load(&self, dir: &Path, dump: &Path) -> anyhow::Result<(Shown, serde_json::Value)> {
         // A dump cut between two statements loads without an error.
         let inspection = inspected(vec![dump.to_owned()]).await?;
         let kind = match Format::of_name(self.manifest.id.name.as_str()) {
@@ -240,7 +262,7 @@ impl Rehearsal<'_> {
             "load_seconds": loaded - prepared,
             "check_seconds": checked - loaded,
         });
-        Ok((Proof::Restored, details))
+        Ok((Shown::Restored, details))
     }
 }
 
@@ -270,13 +292,15 @@ async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<serde_json::Value> {
             };
             let judgement = judgement.with_context(|| format!("read {}", path.display()))?;
             match &judgement.verdict {
-                Verdict::CutShort { why } => anyhow::bail!("{name} is cut short: {why}"),
+                Verdict::CutShort { why } => {
+                    return Err(NoGood(format!("{name} is cut short: {why}")).into());
+                }
                 Verdict::Whole { .. } | Verdict::NotJudged { .. } | Verdict::StillBeingWritten { .. } => {
                     said.push(format!("{name}: {}", judgement.verdict));
                 }
             }
         }
-        Ok(said)
+        anyhow::Ok(said)
     });
     let said = looked.await.context("internal: an inspecting thread ended")??;
     let how = match said.as_slice() {

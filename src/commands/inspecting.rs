@@ -196,7 +196,7 @@ impl Inspector {
             Err(error) => return refused(step, format!("it cannot be looked at again: {error}")),
         };
         let id = plan::identify(&set, rules);
-        let known = self.site.catalog.lookup(&id).await.map_err(|error| error.to_string());
+        let known = self.site.catalog.look_at(&id).await.map_err(|error| error.to_string());
         let step =
             plan::decide(set, id, known, self.site.bucket.layout(), overwrite, &self.recipe(step.id.engine));
         let history = self.history(&step.id).await.unwrap_or_default();

@@ -55,6 +55,8 @@ struct Row<'e> {
     stored: u64,
     verdict: Option<&'static str>,
     proof: Proof,
+    /// When the last drill of it failed, where it did.
+    drill_failed: Option<chrono::DateTime<Utc>>,
     host: &'e str,
     created: chrono::DateTime<Utc>,
 }
@@ -113,6 +115,7 @@ fn row(entry: &Entry) -> Row<'_> {
         stored: manifest.bytes(),
         verdict: manifest.inspection.as_ref().map(|inspection| inspection.verdict.word()),
         proof: entry.proof(),
+        drill_failed: entry.failed_drill().map(|mark| mark.at),
         host: &manifest.host,
         created: manifest.created,
     }

@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
-use crate::restore::{Existing, LocateError, Located, Place, locate, locate_latest};
-use crate::transfer::{Downloader, Wanted};
+use crate::restore::{Existing, Located, Place, locate, locate_latest};
+use crate::transfer::{Downloader, Wanted, stored_name};
 use crate::ui;
 
 /// What is to be restored.
@@ -120,17 +120,9 @@ pub(super) async fn restore(
 }
 
 async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
-    let failure = |error: LocateError| match error {
-        LocateError::Bucket(error) => Failure::from(error),
-        LocateError::OtherBucket { .. }
-        | LocateError::Text(_)
-        | LocateError::Packed { .. }
-        | LocateError::Several { .. } => Failure::usage(error),
-        LocateError::Nothing(_) | LocateError::NoSet(_) => Failure::from(anyhow::Error::new(error)),
-    };
     match what {
         What::Key { key, unproven } => {
-            let located = locate(key, &site.catalog, &site.bucket).await.map_err(failure)?;
+            let located = locate(key, &site.catalog, &site.bucket).await?;
             match &located {
                 Located::Loose { above: Some(above), .. } if !unproven => Err(Failure::usage(
                     anyhow::anyhow!("{above}, or `dbbackup restore --latest {}`", above.selector()),
@@ -154,8 +146,15 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
                     unread.what
                 )));
             }
-            let manifest = locate_latest(loaded.entries.values(), selector, *date).map_err(failure)?;
-            Ok(Located::Set(Box::new(manifest.clone())))
+            let entry = locate_latest(loaded.entries.values(), selector, *date)?;
+            if let Some(mark) = entry.failed_drill() {
+                tracing::warn!(
+                    "{id}: its drill on {} failed: see `dbbackup show {id}`, and `dbbackup list {selector}` for others",
+                    mark.at.format("%Y-%m-%d %H:%M UTC"),
+                    id = entry.manifest.id
+                );
+            }
+            Ok(Located::Set(Box::new(entry.manifest.clone())))
         }
     }
 }
@@ -255,7 +254,16 @@ fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<
     match fetched {
         Ok(place) => place.finish().map_err(place_failure),
         Err(mut failure) => {
-            failure.error = failure.error.context(format!("what arrived is in {}", partial.display()));
+            let stored = stored_name(partial);
+            let arrived: Vec<_> = [partial, &stored]
+                .into_iter()
+                .filter(|path| path.exists())
+                .map(|path| path.display().to_string())
+                .collect();
+            if !arrived.is_empty() {
+                let what = format!("what arrived is in {}", arrived.join(" and "));
+                failure.error = failure.error.context(what);
+            }
             Err(failure)
         }
     }

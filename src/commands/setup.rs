@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::codec::Identities;
 use crate::config::{Backup, Config};
 use crate::model::ExitCode;
+use crate::restore::LocateError;
 use crate::retry::Policy;
 use crate::transfer::{Downloader, Events, Pool};
 
@@ -41,6 +42,19 @@ impl From<BucketError> for Failure {
         let code = if error.is_no_bucket() { ExitCode::NoBucket } else { ExitCode::Failed };
         let text = format!("{error}; {}", error.advice());
         Self { code, error: anyhow::Error::msg(text) }
+    }
+}
+
+impl From<LocateError> for Failure {
+    fn from(error: LocateError) -> Self {
+        match error {
+            LocateError::Bucket(error) => error.into(),
+            LocateError::OtherBucket { .. }
+            | LocateError::Text(_)
+            | LocateError::Packed { .. }
+            | LocateError::Several { .. } => Self::usage(error),
+            LocateError::Nothing(_) | LocateError::NoSet(_) => anyhow::Error::new(error).into(),
+        }
     }
 }
 

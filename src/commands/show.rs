@@ -9,7 +9,7 @@ use crate::manifest::Confirmation;
 use crate::model::{ExitCode, Proof, SetId};
 use crate::printable::printable;
 use crate::report;
-use crate::restore::{LocateError, Located, locate};
+use crate::restore::{Located, locate};
 use crate::ui;
 
 /// Prints everything known about one set.
@@ -21,7 +21,7 @@ pub(super) async fn show(config: &Config, key: &str, json: bool) -> Result<ExitC
             "manifest": entry.manifest,
             "proof": entry.proof(),
             "proofs": entry.proofs.iter().map(|mark| serde_json::json!({
-                "at": mark.at, "kind": mark.kind, "key": mark.key,
+                "at": mark.at, "kind": mark.shown, "key": mark.key,
             })).collect::<Vec<_>>(),
         });
         serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
@@ -51,8 +51,7 @@ async fn find(site: &Site, key: &str) -> Result<Entry, Failure> {
                 ),
             });
         }
-        Err(LocateError::Bucket(error)) => return Err(error.into()),
-        Err(error) => return Err(Failure::from(anyhow::Error::new(error))),
+        Err(error) => return Err(error.into()),
     };
     let loaded = site.catalog.load(&format!("{}/", id.key())).await?;
     loaded.entries.into_values().find(|entry| entry.manifest.id == id).ok_or_else(|| {
@@ -93,7 +92,7 @@ fn describe(entry: &Entry, records: &[Option<ProofRecord>], site: &Site) -> Stri
     line("Proof", &format!("{}: {}", entry.proof(), meaning(entry.proof())));
     for (mark, record) in entry.proofs.iter().zip(records) {
         let how = record.as_ref().map_or_else(|| ": its record cannot be read".to_owned(), told);
-        line("", &format!("{} on {}{how}", mark.kind, mark.at.format("%Y-%m-%d %H:%M UTC")));
+        line("", &format!("{} on {}{how}", mark.shown, mark.at.format("%Y-%m-%d %H:%M UTC")));
     }
     line(
         "Stored",
@@ -154,6 +153,9 @@ fn told(record: &ProofRecord) -> String {
         let _infallible = write!(text, ", {tables} tables, {rows} rows");
     }
     let _infallible = write!(text, ", on {}", record.host);
+    if let Some(why) = record.why() {
+        let _infallible = write!(text, ": {why}");
+    }
     text
 }
 

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::check::findings::{Findings, Record};
 use crate::engines::{Passed, Why};
-use crate::model::Severity;
+use crate::model::{Finding, Severity};
 use crate::plan::{Action, SkipReason, Step};
 use crate::report::{PassedReport, SetReport, Status};
+use crate::source;
 
 pub(super) const fn is_shipped(action: &Action) -> bool {
     match action {
@@ -23,6 +24,21 @@ pub(super) fn planned(step: &Step) -> SetReport {
     };
     let why = step.action.to_string();
     set_report(step, status, why)
+}
+
+/// Files that would be sent and that this user may not read: a run finds out when it sends them.
+pub(super) fn unreadable(steps: &[Step]) -> Vec<Finding> {
+    let sent = steps.iter().filter(|step| is_shipped(&step.action)).flat_map(|step| &step.set.files);
+    sent.filter_map(|file| {
+        let error = source::may_read(&file.path).err()?;
+        Some(Finding {
+            severity: Severity::Error,
+            subject: file.path.display().to_string(),
+            what: format!("this user cannot read it: {error}"),
+            advice: "give the user that runs dbbackup the right to read it".to_owned(),
+        })
+    })
+    .collect()
 }
 
 pub(super) fn set_report(step: &Step, status: Status, why: String) -> SetReport {

@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::setup::{Failure, Site, identities};
 use crate::bucket::ObjectKey;
-use crate::catalog::{Entry, Loaded};
+use crate::catalog::{Entry, Loaded, Shown};
 use crate::checksum::{Algorithm, Digest};
 use crate::config::Config;
 use crate::manifest::{Content, Manifest, StoredFile};
-use crate::model::{ExitCode, Proof, Selector, SetId, Severity};
+use crate::model::{ExitCode, Selector, SetId, Severity};
 use crate::printable::printable;
 use crate::transfer::{Downloader, Wanted};
 use crate::verify::{self, Fault, Kind};
@@ -110,20 +110,21 @@ pub(super) async fn verify(
         seconds: begun.elapsed().as_secs_f64(),
         faults,
     };
-    let text = if query.json {
-        serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
-    } else {
-        text(&document)
-    };
-    ui::result(&text).map_err(anyhow::Error::from)?;
     let bad = document.faults.iter().any(|fault| fault.finding.severity == Severity::Error);
     // Whoever gives a key asks whether it opens the backups.
     let locked_out = document.identity && document.sealed > 0;
-    Ok(match (bad || locked_out, sets) {
+    let code = match (bad || locked_out, sets) {
         (true, _) => ExitCode::Failed,
         (false, 0) => ExitCode::NothingFound,
         (false, _) => ExitCode::Done,
-    })
+    };
+    if query.json {
+        let json = serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?;
+        ui::result(&json).map_err(anyhow::Error::from)?;
+    } else if !(quiet && code == ExitCode::Done && document.faults.is_empty()) {
+        ui::result(&text(&document)).map_err(anyhow::Error::from)?;
+    }
+    Ok(code)
 }
 
 fn record_faults(loaded: &Loaded) -> Vec<Fault> {
@@ -221,10 +222,10 @@ impl Checker {
             faults.extend(local(manifest).await?);
         }
         let proven = faults.iter().all(|fault| fault.kind == Kind::OtherOnDisk);
-        let kind = if self.reread { Proof::Reread } else { Proof::Stored };
+        let shown = if self.reread { Shown::Reread } else { Shown::Stored };
         // That S3 still has what it confirmed is no news, and a record of it each night would fill the bucket.
-        let news = self.reread || entry.proof() < kind;
-        let recorded = proven && news && self.record(manifest, kind, begun.elapsed().as_secs_f64()).await;
+        let news = self.reread || entry.proof() < shown.proof();
+        let recorded = proven && news && self.record(manifest, shown, begun.elapsed().as_secs_f64()).await;
         Ok(Found { faults, cut_short: verify::cut_short(manifest), recorded })
     }
 
@@ -265,11 +266,11 @@ impl Checker {
     }
 
     /// An identity that may not write has proven it all the same.
-    async fn record(&self, manifest: &Manifest, kind: Proof, seconds: f64) -> bool {
+    async fn record(&self, manifest: &Manifest, shown: Shown, seconds: f64) -> bool {
         let details = serde_json::json!({
             "by": "verify", "seconds": seconds, "objects": manifest.files.len(), "bytes": manifest.bytes(),
         });
-        match self.site.catalog.record_proof(&manifest.id, kind, details).await {
+        match self.site.catalog.record_proof(&manifest.id, shown, details).await {
             Ok(_) => true,
             Err(error) => {
                 tracing::warn!("{}: it is good, but that is not recorded: {error}", manifest.id);

@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bytesize::ByteSize;
@@ -10,7 +11,8 @@ use super::{RunReport, SetReport};
 use crate::catalog::Entry;
 use crate::check::{Line, Outcome};
 use crate::formats::Judgement;
-use crate::model::Severity;
+use crate::model::Finding;
+use crate::printable::printable;
 use crate::status::{self, App};
 
 /// Bytes as people read them: `2.8 GB`.
@@ -67,7 +69,17 @@ pub fn plan_text(report: &RunReport) -> String {
     }
     let mut text = if report.sets.is_empty() { String::new() } else { format!("{table}\n") };
     text.push_str(remarks(&report.sets).trim_start_matches('\n'));
-    let (other_days, told): (Vec<_>, Vec<_>) = report.passed.iter().partition(|passed| passed.other_day);
+    if !report.findings.is_empty() {
+        text.push_str("\nWrong:\n");
+    }
+    for finding in &report.findings {
+        let Finding { subject, what, advice, .. } = finding;
+        let _infallible =
+            writeln!(text, "  {}: {}: {what}; {advice}", finding.severity.as_str(), printable(subject));
+    }
+    let said: BTreeSet<&str> = report.findings.iter().map(|finding| finding.subject.as_str()).collect();
+    let passed = report.passed.iter().filter(|passed| !said.contains(passed.path.as_str()));
+    let (other_days, told): (Vec<_>, Vec<_>) = passed.partition(|passed| passed.other_day);
     if !told.is_empty() {
         text.push_str("\nPassed over:\n");
     }
@@ -93,7 +105,7 @@ pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Ut
             right(manifest.contents().len()),
             right(bytes(manifest.plain_bytes())),
             Cell::new(verdict(manifest.inspection.as_ref())),
-            Cell::new(entry.proof()),
+            Cell::new(if entry.failed_drill().is_some() { "DRILL FAILED" } else { entry.proof().as_str() }),
             right(age(manifest.created, now)),
         ]);
     }
@@ -188,11 +200,7 @@ fn remarks(sets: &[SetReport]) -> String {
     let mut text = String::new();
     for set in sets {
         for note in set.inspection.iter().flat_map(|inspection| &inspection.notes) {
-            let severity = match note.severity {
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            };
-            let _infallible = write!(text, "\n{severity}: {}: {}", set.key, note.text);
+            let _infallible = write!(text, "\n{}: {}: {}", note.severity.as_str(), set.key, note.text);
         }
     }
     text

@@ -211,28 +211,27 @@ pub fn locate_latest<'e>(
     entries: impl Iterator<Item = &'e Entry>,
     selector: &Selector,
     date: Option<BackupDate>,
-) -> Result<&'e Manifest, LocateError> {
-    let fitting: Vec<&Manifest> = entries
-        .map(|entry| &entry.manifest)
-        .filter(|manifest| selector.matches(&manifest.id))
+) -> Result<&'e Entry, LocateError> {
+    let fitting: Vec<&Entry> = entries
+        .filter(|entry| selector.matches(&entry.manifest.id))
         // One that was sent although it is cut short comes back by its key only.
-        .filter(|manifest| !manifest.is_cut_short())
-        .filter(|manifest| date.is_none_or(|date| manifest.date == date))
+        .filter(|entry| !entry.manifest.is_cut_short())
+        .filter(|entry| date.is_none_or(|date| entry.manifest.date == date))
         .collect();
     let asked = || match date {
         Some(date) => format!("{selector} of {date}"),
         None => selector.to_string(),
     };
     let newest =
-        fitting.iter().map(|manifest| manifest.date).max().ok_or_else(|| LocateError::NoSet(asked()))?;
-    let of_that_day: Vec<&Manifest> =
-        fitting.into_iter().filter(|manifest| manifest.date == newest).collect();
+        fitting.iter().map(|entry| entry.manifest.date).max().ok_or_else(|| LocateError::NoSet(asked()))?;
+    let of_that_day: Vec<&Entry> =
+        fitting.into_iter().filter(|entry| entry.manifest.date == newest).collect();
     match of_that_day.as_slice() {
         [one] => Ok(one),
         several => Err(LocateError::Several {
             selector: asked(),
             date: newest,
-            keys: several.iter().map(|manifest| manifest.id.key()).collect::<Vec<_>>().join("\n  "),
+            keys: several.iter().map(|entry| entry.manifest.id.key()).collect::<Vec<_>>().join("\n  "),
         }),
     }
 }

@@ -24,3 +24,12 @@ pub fn host_name() -> String {
     let short = name.split('.').next().unwrap_or_default();
     if short.is_empty() { "localhost".to_owned() } else { short.to_owned() }
 }
+
+/// Whether this user may read the file, without opening it.
+///
+/// # Errors
+/// The system's reason.
+pub fn may_read(path: &std::path::Path) -> std::io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).map_err(Into::into)
+}

@@ -64,9 +64,11 @@ pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
             app.newest.as_ref().and_then(|newest| u64::try_from(newest.proven.timestamp()).ok())
         }),
         ("dbbackup_rpo_seconds", "How old the newest good backup may be.", |app| Some(app.rpo_seconds)),
-        ("dbbackup_ok", "1 where the app has an undamaged good backup within its RPO.", |app| {
-            Some(u64::from(app.state != State::Critical))
-        }),
+        (
+            "dbbackup_ok",
+            "1 where the app has an undamaged good backup within its RPO, and no failed drill of it.",
+            |app| Some(u64::from(app.state != State::Critical)),
+        ),
     ];
     let mut text = String::new();
     for (name, help, value) in gauges {
@@ -80,6 +82,11 @@ pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
         }
     }
     for (name, help, value) in [
+        (
+            "dbbackup_all_ok",
+            "1 where there are backups, every app is as dbbackup_ok wants it and every record can be read.",
+            u8::from(overall(apps, unreadable) != State::Critical).to_string(),
+        ),
         (
             "dbbackup_unreadable_records",
             "Records of the catalog that cannot be read.",

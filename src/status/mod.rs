@@ -13,7 +13,7 @@ use chrono::{DateTime, Days, NaiveDateTime, Utc};
 use serde::Serialize;
 
 use crate::bucket::Listed;
-use crate::catalog::Entry;
+use crate::catalog::{self, Entry};
 use crate::expect::{self, Expect, Schedule};
 use crate::model::{BackupDate, Engine, Proof, RelPath};
 
@@ -30,7 +30,7 @@ pub enum State {
     Ok,
     /// Worth a look.
     Warning,
-    /// There is none, it is too old, or one that was good is damaged.
+    /// There is none, it is too old, its last drill failed, or one that was good is damaged.
     Critical,
 }
 
@@ -94,16 +94,14 @@ impl App {
 /// and entity tag.
 #[must_use]
 fn broken(entry: &Entry, listed: &HashMap<&str, &Listed>) -> Option<String> {
-    entry.manifest.files.iter().find_map(|file| {
-        let Some(object) = listed.get(file.key.as_str()) else {
-            return Some(format!("object {} is missing", file.key));
-        };
-        if object.size != file.size {
-            return Some(format!("object {} has {} of {} bytes", file.key, object.size, file.size));
-        }
-        let other = matches!((&object.etag, &file.etag), (Some(now), Some(then)) if now != then);
-        other.then(|| format!("object {} was written again since it was stored", file.key))
-    })
+    let written_again = || {
+        entry.manifest.files.iter().find_map(|file| {
+            let now = listed.get(file.key.as_str())?.etag.as_ref()?;
+            let other = now != file.etag.as_ref()?;
+            other.then(|| format!("object {} was written again since it was stored", file.key))
+        })
+    };
+    catalog::lost(&entry.manifest, listed).or_else(written_again)
 }
 
 /// How each app stands: those in the bucket, and those that are expected. `now` is this host's time.
@@ -164,6 +162,12 @@ fn judge_app(
     let newest = good.pop();
     let sizes = good.iter().rev().take(MEDIAN_OF).map(|entry| entry.manifest.plain_bytes()).collect();
     let median_size = median(sizes);
+    if let Some((entry, mark)) = newest.and_then(|entry| Some((entry, entry.failed_drill()?))) {
+        state = State::Critical;
+        let id = &entry.manifest.id;
+        let day = mark.at.format("%Y-%m-%d %H:%M UTC");
+        why.push(format!("the drill of {id} on {day} failed; see `dbbackup show {id}`"));
+    }
     let newest = newest.map(|entry| newest_of(entry, now));
     match &newest {
         None => {
@@ -193,8 +197,12 @@ fn newest_of(entry: &Entry, now: NaiveDateTime) -> Newest {
     let day = manifest.date.day();
     let end = day.checked_add_days(Days::new(1)).unwrap_or(day).and_time(chrono::NaiveTime::MIN);
     let proof = entry.proof();
-    let proven =
-        entry.proofs.iter().rev().find(|mark| mark.kind == proof).map_or(manifest.created, |mark| mark.at);
+    let proven = entry
+        .proofs
+        .iter()
+        .rev()
+        .find(|mark| mark.shown.proof() == proof)
+        .map_or(manifest.created, |mark| mark.at);
     Newest {
         key: manifest.id.key(),
         date: manifest.date,

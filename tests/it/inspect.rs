@@ -346,31 +346,6 @@ fn folder_of_a_dump_program_is_one_set_and_refused_without_its_end_marker() {
 }
 
 #[test]
-fn drill_asks_the_operators_check_what_came_back_is_worth() {
-    let world = World::new();
-    let script = world
-        .write("check", "#!/bin/sh\ngrep -q torn \"$1\" && { echo page 7 is torn; exit 1; }\necho valid\n");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let check =
-        format!("exclude = [\"api1/test\"]\ncheck_command = [\"{}\", \"{{path}}\"]", script.display());
-    world.bak("crm/crm_20250818.bak", 40_000);
-    world.write("mssql/hr/hr_20250818.bak", "torn");
-    world.backup().exits(0);
-    world.configure(|text| text.replace("exclude = [\"api1/test\"]", &check));
-    let drilled = world.run(&["drill", "mssql"]).exits(1);
-    assert!(drilled.stderr.contains("crm_20250818.bak is restored: check_command"), "{}", drilled.stderr);
-    assert!(
-        drilled.stderr.contains("it came back, and is no good backup: check_command"),
-        "{}",
-        drilled.stderr
-    );
-    assert!(drilled.stderr.contains("page 7 is torn"), "{}", drilled.stderr);
-    let proof = |key| world.run(&["show", key, "--json"]).exits(0).json()["proof"].clone();
-    assert_eq!(proof("mssql/crm/weekly/crm_20250818.bak"), "restored");
-    assert_eq!(proof("mssql/hr/weekly/hr_20250818.bak"), "stored");
-}
-
-#[test]
 fn folder_with_a_piece_that_is_still_being_copied_is_waited_for_and_refused_as_such() {
     let world = World::new();
     backup_option(&world, "settle_wait = \"200ms\"");

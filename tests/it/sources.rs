@@ -29,6 +29,31 @@ fn a_missing_source_of_an_engine_that_is_expected_is_an_error() {
 }
 
 #[test]
+fn a_dry_run_says_what_is_wrong_with_a_source() {
+    let world = World::new();
+    world.company();
+    fs::set_permissions(world.path("mysql"), fs::Permissions::from_mode(0o000)).unwrap();
+    let output = world.run_unprivileged(&["all", "--date", WEEKLY, "--dry-run"]);
+    fs::set_permissions(world.path("mysql"), fs::Permissions::from_mode(0o755)).unwrap();
+    let output = output.exits(1);
+    let line = format!("  error: {}: ", world.path("mysql").display());
+    assert!(output.stdout.contains(&line), "{}", output.stdout);
+    assert!(output.stdout.contains("check `source` in [mysql] and its permissions"), "{}", output.stdout);
+}
+
+#[test]
+fn a_dry_run_says_which_file_it_cannot_read() {
+    let world = World::new();
+    world.company();
+    let dump = world.path("mysql/shop/shop_20250818.sql");
+    fs::set_permissions(&dump, fs::Permissions::from_mode(0o000)).unwrap();
+    let output = world.run_unprivileged(&["all", "--date", WEEKLY, "--dry-run"]);
+    let output = output.exits(1);
+    let line = format!("  error: {}: this user cannot read it: Permission denied", dump.display());
+    assert!(output.stdout.contains(&line), "{}", output.stdout);
+}
+
+#[test]
 fn an_unreadable_source_exits_1_and_the_others_go_on() {
     let world = World::new();
     world.company();

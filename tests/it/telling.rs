@@ -119,6 +119,11 @@ fn quiet_says_nothing_of_success_and_the_log_file_everything() {
     let world = World::new();
     world.company();
     let output = world.run(&["all", "--date", WEEKLY, "-q"]).exits(0);
-    assert_eq!(output.stderr, "");
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", ""));
     assert!(world.log().contains("3 backups uploaded to S3."));
+    let verified = world.run(&["verify", "-q"]).exits(0);
+    assert_eq!((verified.stdout.as_str(), verified.stderr.as_str()), ("", ""));
+    world.delete("backup/mysql/shop/weekly/shop_20250818.sql");
+    assert!(world.run(&["verify", "-q"]).exits(1).stdout.contains("MISSING"));
+    assert!(world.run(&["all", "--date", WEEKLY, "-q"]).exits(1).stdout.contains("REFUSED"));
 }

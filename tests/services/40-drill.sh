@@ -53,7 +53,10 @@ say '  a dump that loads with an error'
 exits 1 'the drill fails' from_cron drill mysql/broken
 says 'with the statement that failed' 'broken_20250818\.sql: the dump does not load: ERROR .*orderz'
 same 'and without the data in it' '' "$(grep -h 'thing 5000' "$WORK/out" "$WORK/err" || true)"
-same 'no proof is recorded' '' "$(keys "$bucket" | grep -E 'broken.*proof-' || true)"
+same 'that is recorded, and no proof' 'failed' \
+    "$(keys "$bucket" | grep -E 'broken.*proof-' | sed -E 's/.*-([a-z]+)\.json$/\1/' | sort -u)"
+exits 1 'status knows it' from_cron status
+says 'by name' 'the drill of mysql/broken/weekly/broken_20250818\.sql on .* failed'
 
 say '  a restore that takes too long'
 printf '\n[drill]\nrto = "1s"\n' >>"$home/config.toml"

@@ -3,6 +3,8 @@
 //! What must stay true: it has no network, no configuration of the host, and no right to files outside
 //! its directory; the client takes no commands from the dump; nothing of it is left running.
 
+mod words;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,6 +16,7 @@ use anyhow::{Context as _, bail};
 use tokio::process::{Child, Command};
 
 use crate::formats::compressed;
+use words::{is_of_the_server, last_words, sound, tail};
 
 /// Where programs lie, whatever PATH says: cron's has no sbin.
 const PATHS: [&str; 8] = [
@@ -32,6 +35,11 @@ const PATIENCE: Duration = Duration::from_mins(5);
 const SOCKET_MAX: usize = 107;
 /// The database that a dump which names none is loaded into.
 const DATABASE: &str = "drill";
+
+/// What a drill has against the backup itself, and not against the machine or the way to it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoGood(pub String);
 
 /// What the loaded tables gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +151,13 @@ impl Throwaway {
         let output = client.wait_with_output().await.context("wait for the client")?;
         let fed = feeding.await.context("internal: a feeding thread ended")?;
         if !output.status.success() {
-            bail!("the dump does not load: {}", last_words(&output));
+            let words = last_words(&output);
+            let what = format!("the dump does not load: {words}");
+            return Err(if is_of_the_server(&words) {
+                anyhow::Error::msg(what)
+            } else {
+                NoGood(what).into()
+            });
         }
         fed.context("decode the dump")?;
         Ok(())
@@ -163,11 +177,11 @@ impl Throwaway {
             let checked =
                 text(&self.ask(&format!("CHECK TABLE {table}; SELECT COUNT(*) FROM {table}")).await?)
                     .with_context(|| format!("check table {table}"))?;
-            rows += sound(&checked).map_err(|why| anyhow::anyhow!("table {table} is not sound: {why}"))?;
+            rows += sound(&checked).map_err(|why| NoGood(format!("table {table} is not sound: {why}")))?;
         }
         running.stop().await?;
         if tables.is_empty() {
-            bail!("the dump loads, and there is no table after it: nothing is proven");
+            return Err(NoGood("the dump loads, and there is no table after it".to_owned()).into());
         }
         Ok(Counted { tables: tables.len() as u64, rows })
     }
@@ -261,21 +275,6 @@ impl Drop for Running {
     }
 }
 
-/// The rows of a table, from the replies to CHECK TABLE and COUNT.
-fn sound(reply: &str) -> Result<u64, String> {
-    let mut rows = None;
-    for line in reply.lines() {
-        let cells: Vec<&str> = line.split('\t').collect();
-        match cells.as_slice() {
-            [count] => rows = count.parse().ok(),
-            [_, _, "status", "OK"] | [_, _, "note" | "info", _] => {}
-            [_, _, kind, what] => return Err(format!("{kind}: {what}")),
-            _ => return Err(format!("the server said `{line}`")),
-        }
-    }
-    rows.ok_or_else(|| "its rows were not counted".to_owned())
-}
-
 /// A dump's bytes, decoded.
 fn open(path: &Path, kind: Option<compressed::Kind>) -> io::Result<Box<dyn Read + Send>> {
     let file = File::open(path)?;
@@ -327,45 +326,4 @@ fn text(output: &Output) -> anyhow::Result<String> {
         bail!("{}", last_words(output));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// What a program said before it failed, on one line. The client repeats the statement, which is the
-/// customer's data and belongs in no log: where there is a line of the error itself, only that.
-fn last_words(output: &Output) -> String {
-    let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    let lines = || said.iter().flat_map(|text| text.lines()).filter(|line| !line.is_empty());
-    if let Some(error) = lines().find(|line| line.starts_with("ERROR ")) {
-        return error.to_owned();
-    }
-    let said: Vec<&str> = lines().collect();
-    let from = said.len().saturating_sub(3);
-    let words = said.get(from..).unwrap_or_default().join(" / ");
-    if words.is_empty() { output.status.to_string() } else { words }
-}
-
-fn tail(log: &Path) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let errors: Vec<&str> = text.lines().filter(|line| line.contains("ERROR")).collect();
-    errors.last().copied().unwrap_or("its log has no error").to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_table_whose_check_says_ok_is_sound() {
-        assert_eq!(sound("drill.a\tcheck\tstatus\tOK\n7\n"), Ok(7));
-        assert_eq!(
-            sound("drill.a\tcheck\tnote\tThe storage engine for the table doesn't support check\n0\n"),
-            Ok(0)
-        );
-        assert!(
-            sound("drill.a\tcheck\terror\tCorrupt\ndrill.a\tcheck\tstatus\tOperation failed\n7\n").is_err()
-        );
-        assert!(sound("drill.a\tcheck\twarning\t1 client is using the table\n7\n").is_err());
-        assert!(sound("drill.a\tcheck\tstatus\tOK\n").is_err());
-        assert!(sound("").is_err());
-    }
 }
