@@ -14,7 +14,7 @@ use super::deadline::Deadline;
 use super::deliver::Delivery;
 use super::expected;
 use super::inspecting::Inspector;
-use super::late::{Late, is_unfinished};
+use super::late::{First, Late, is_unfinished};
 use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
 use crate::bucket::{BucketError, Overwrite};
@@ -114,8 +114,7 @@ impl<'c> Run<'c> {
             log_passed(passed);
         }
         let known_apps = found.apps.clone();
-        let unfinished: Vec<Passed> = found.passed.iter().filter(|it| is_unfinished(it)).cloned().collect();
-        let known = found.sets.iter().map(|set| set.path.clone()).collect();
+        let first = First::new(&found.sets, &found.passed);
         let site = Site::new(self.config).await?;
         neighbour::step_back(self.config.backup.nice, self.config.backup.io_class)
             .unwrap_or_else(|error| tracing::warn!("go behind others at processor and disk: {error}"));
@@ -125,13 +124,13 @@ impl<'c> Run<'c> {
             tracing::warn!("[LATE] {}: {}", late.subject, late.what);
         }
         let (mut sets, mut errors) = self.carry_out(&site, steps, deadline.as_ref()).await;
-        if !unfinished.is_empty() {
-            let subjects: BTreeSet<String> = unfinished.iter().map(Passed::subject).collect();
+        if !first.is_complete() {
             // What becomes of them is known at the end only.
+            let subjects = first.subjects();
             findings.retain(|finding| !subjects.contains(&finding.subject));
             let cancel = &self.cancel;
             let late = Late { config: self.config, target, dates, begun: self.clock, cancel };
-            let (came, left) = late.wait(unfinished, &known).await;
+            let (came, left) = late.wait(&first).await;
             findings.extend(left);
             let (steps, _) = self.plan(&site, Found { sets: came, ..Found::default() }).await;
             let (more, more_errors) = self.carry_out(&site, steps, None).await;

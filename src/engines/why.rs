@@ -147,15 +147,7 @@ impl Passed {
 /// A path for people: what is not UTF-8 replaced, and control characters escaped, so that a file's name
 /// can neither forge a line of the log nor command a terminal.
 pub(super) fn printable(path: &Path) -> String {
-    let mut text = String::new();
-    for letter in path.to_string_lossy().chars() {
-        if letter.is_control() {
-            text.extend(letter.escape_debug());
-        } else {
-            text.push(letter);
-        }
-    }
-    text
+    crate::printable::printable(&path.to_string_lossy())
 }
 
 #[cfg(test)]

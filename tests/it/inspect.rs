@@ -14,7 +14,7 @@ use crate::support::world::{WEEKLY, World};
 use crate::support::{MIB, noise};
 
 /// A dump of about `bytes` bytes whose rows do not compress well.
-fn dump(bytes: usize, completed: &str) -> Vec<u8> {
+pub(crate) fn dump(bytes: usize, completed: &str) -> Vec<u8> {
     let mut text = b"-- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)\n--\n".to_vec();
     let digits = b"0123456789abcdef";
     for (row, line) in noise(bytes / 2, 7).chunks(60).enumerate() {
@@ -34,12 +34,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn cut(bytes: &[u8], percent: usize) -> &[u8] {
+pub(crate) fn cut(bytes: &[u8], percent: usize) -> &[u8] {
     &bytes[..bytes.len() * percent / 100]
 }
 
 /// Sets options of `[backup]`, the last section, in place of those that the world has.
-fn backup_option(world: &World, lines: &str) {
+pub(crate) fn backup_option(world: &World, lines: &str) {
     let set =
         |line: &str| line.split_once(" = ").is_some_and(|(key, _)| lines.contains(&format!("{key} = ")));
     world.configure(|text| {
@@ -355,37 +355,4 @@ fn folder_with_a_piece_that_is_still_being_copied_is_waited_for_and_refused_as_s
         world.backup().exits(1).says("[WAIT] oracle/erp/weekly/rman_erp_18-08-2025: still being written");
     assert!(run.stderr.contains("[REFUSED] oracle/erp/weekly/rman_erp_18-08-2025: still being written"));
     assert_eq!(world.keys(), Vec::<String>::new());
-}
-
-#[test]
-fn dump_that_is_still_being_copied_is_waited_for_under_its_name_to_come() {
-    let world = World::new();
-    backup_option(&world, "settle_wait = \"1m\"");
-    world.dump("blog/blog_20250818.sql");
-    let whole = dump(9_000, WEEKLY);
-    let half = world.write("mysql/shop/shop_20250818.sql.part", cut(&whole, 60));
-    let run = world.begin(&["all", "--date", WEEKLY]);
-    let begun = Instant::now();
-    while world.keys().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the other set did not go");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    fs::write(&half, &whole).unwrap();
-    fs::rename(&half, world.path("mysql/shop/shop_20250818.sql")).unwrap();
-    run.finish().exits(0).says("shop_20250818.sql.part: its name says").says("2 backups uploaded to S3.");
-    assert_eq!(world.get("backup/mysql/shop/weekly/shop_20250818.sql"), whole);
-}
-
-#[test]
-fn dump_that_is_still_being_copied_after_the_wait_makes_the_run_fail() {
-    let world = World::new();
-    backup_option(&world, "settle_wait = \"200ms\"");
-    world.dump("blog/blog_20250818.sql");
-    world.write("mysql/shop/shop_20250818.sql.part", "half");
-    let run = world.backup().exits(1);
-    assert!(
-        run.stderr
-            .contains("shop_20250818.sql.part: its name says that it is still being written, and still did")
-    );
-    assert_eq!(world.keys(), ["backup/mysql/blog/weekly/blog_20250818.sql"]);
 }

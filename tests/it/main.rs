@@ -23,6 +23,7 @@ mod every_call;
 mod inspect;
 mod interrupted;
 mod kills;
+mod late;
 mod looking;
 mod lost;
 mod neighbour;
