@@ -47,6 +47,11 @@ impl Schedule {
         }
     }
 
+    fn due(self, days: DateRange) -> impl Iterator<Item = BackupDate> {
+        let dates = days.first().day().iter_days().map(BackupDate::from);
+        dates.take_while(move |date| *date <= days.last()).filter(move |date| self.is_due(*date))
+    }
+
     /// One period and [`SLACK`].
     #[must_use]
     pub const fn rpo(self) -> Duration {
@@ -103,17 +108,10 @@ pub fn missing(
     stored: &BTreeSet<(Engine, RelPath, BackupDate)>,
     days: DateRange,
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = nothing_at_all(expectations, apps, days);
     for (engine, app) in apps {
         let Some(expect) = of_app(expectations, *engine, app) else { continue };
-        let due = days
-            .first()
-            .day()
-            .iter_days()
-            .map(BackupDate::from)
-            .take_while(|date| *date <= days.last())
-            .filter(|date| expect.schedule.is_due(*date));
-        for date in due {
+        for date in expect.schedule.due(days) {
             let mut of_day = outcomes.iter().filter(|outcome| {
                 outcome.engine == *engine && outcome.app == app.as_str() && outcome.date == date
             });
@@ -142,6 +140,29 @@ pub fn missing(
         }
     }
     findings
+}
+
+/// `*` of an engine of which neither source nor bucket knows an app: an empty mount point looks like this.
+fn nothing_at_all(
+    expectations: &[Expect],
+    apps: &BTreeSet<(Engine, RelPath)>,
+    days: DateRange,
+) -> Vec<Finding> {
+    let unknown = |engine: Engine| !apps.iter().any(|(other, _)| *other == engine);
+    expectations
+        .iter()
+        .filter(|expect| expect.app.is_none() && unknown(expect.engine))
+        .filter(|expect| expect.schedule.due(days).next().is_some())
+        .map(|expect| Finding {
+            severity: Severity::Error,
+            subject: expect.engine.to_string(),
+            what: format!(
+                "backups of it are expected {}, and neither its source nor the bucket has any app",
+                expect.schedule
+            ),
+            advice: "see that the source's disk is mounted, and that its jobs write there".to_owned(),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -202,5 +223,13 @@ mod tests {
         assert!(found[0].what.contains("2025-08-18"), "{found:?}");
         let found = missing(&expectations, &apps(&["shop"]), &[], &BTreeSet::new(), week);
         assert_eq!(found.len(), 7);
+    }
+
+    #[test]
+    fn star_of_an_engine_without_any_app_is_a_finding_on_a_day_that_is_due() {
+        let monday = [expect(None, Schedule::Weekly(Weekday::Mon))];
+        let found = |date| missing(&monday, &apps(&[]), &[], &BTreeSet::new(), DateRange::one(day(date)));
+        assert_eq!(found("2025-08-18")[0].subject, "mysql");
+        assert_eq!(found("2025-08-19"), []);
     }
 }

@@ -57,6 +57,14 @@ impl Entry {
 }
 
 impl Catalog {
+    /// The manifests that this host has copies of, for an identity that may not read the bucket's. Blocks.
+    pub fn copies(&self) -> impl Iterator<Item = Manifest> {
+        self.local.all().filter_map(|(key, bytes)| match self.bucket.layout().catalog_entry(&key)? {
+            CatalogEntry::Manifest(id) => Manifest::from_json(&bytes, &id).ok(),
+            CatalogEntry::Proof(_) => None,
+        })
+    }
+
     /// Reads every manifest whose key below the catalog begins with `scope` (`mysql/shop/`, or
     /// nothing for all), and the names of the proofs beside them.
     pub async fn load(&self, scope: &str) -> Result<Loaded, BucketError> {

@@ -26,6 +26,15 @@ impl LocalCopies {
         std::fs::read(self.path(key)).ok()
     }
 
+    /// Every copy that can be read, with its key.
+    pub(super) fn all(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let entries = walkdir::WalkDir::new(&self.root).into_iter().filter_map(Result::ok);
+        entries.filter(|entry| entry.file_type().is_file()).filter_map(|entry| {
+            let key = entry.path().strip_prefix(&self.root).ok()?.to_str()?.to_owned();
+            Some((key, std::fs::read(entry.path()).ok()?))
+        })
+    }
+
     pub(super) fn write(&self, key: &ObjectKey, json: &[u8]) {
         let path = self.path(key);
         if let Err(error) = write_atomically(&path, json) {

@@ -12,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
 use super::deliver::Delivery;
-use super::expected;
+use super::expected::{self, Dated};
+use super::found::Found;
 use super::inspecting::Inspector;
 use super::late::{First, Late, is_unfinished};
 use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
-use crate::config::{Backup, Config, Source};
-use crate::engines::{self, BackupSet, Passed, SourceError};
-use crate::model::{DateRange, Engine, ExitCode, Finding, RelPath, Severity, Target};
+use crate::config::{Backup, Config};
+use crate::inspect;
+use crate::model::{DateRange, ExitCode, Finding, Target};
 use crate::neighbour;
 use crate::plan::{self, Action, Step};
 use crate::report::{RunReport, SetReport, Status};
@@ -49,13 +50,12 @@ pub(super) struct Request {
     pub(super) quiet: bool,
 }
 
-/// Sets found on the disk, before the bucket was asked.
-#[derive(Debug, Default)]
-struct Found {
-    sets: Vec<BackupSet>,
-    passed: Vec<Passed>,
+/// What is done with what was found.
+struct Planned {
+    steps: Vec<Step>,
     findings: Vec<Finding>,
-    apps: BTreeSet<(Engine, RelPath)>,
+    /// Those of earlier days that are stored, and are no steps.
+    stored: BTreeSet<Dated>,
 }
 
 /// A run: what it knows from its start on.
@@ -95,7 +95,7 @@ impl<'c> Run<'c> {
             site.reach().await?;
         }
         let passed = found.passed.iter().map(passed_report).collect();
-        let (steps, mut findings) = self.plan(&site, found).await;
+        let Planned { steps, mut findings, .. } = self.plan(&site, found).await;
         if let Some(deadline) = self.deadline(&steps) {
             findings.extend(deadline.at_the_start(&self.config.state.dir));
         }
@@ -118,7 +118,8 @@ impl<'c> Run<'c> {
         let site = Site::new(self.config).await?;
         neighbour::step_back(self.config.backup.nice, self.config.backup.io_class)
             .unwrap_or_else(|error| tracing::warn!("go behind others at processor and disk: {error}"));
-        let (steps, mut findings) = self.unless_cancelled(self.prepare(&site, found)).await??;
+        let Planned { steps, mut findings, mut stored } =
+            self.unless_cancelled(self.prepare(&site, found)).await??;
         let deadline = self.deadline(&steps);
         for late in deadline.iter().flat_map(|deadline| deadline.at_the_start(&self.config.state.dir)) {
             tracing::warn!("[LATE] {}: {}", late.subject, late.what);
@@ -132,8 +133,9 @@ impl<'c> Run<'c> {
             let late = Late { config: self.config, target, dates, begun: self.clock, cancel };
             let (came, left) = late.wait(&first).await;
             findings.extend(left);
-            let (steps, _) = self.plan(&site, Found { sets: came, ..Found::default() }).await;
-            let (more, more_errors) = self.carry_out(&site, steps, None).await;
+            let came = self.plan(&site, Found { sets: came, ..Found::default() }).await;
+            stored.extend(came.stored);
+            let (more, more_errors) = self.carry_out(&site, came.steps, None).await;
             sets.extend(more);
             errors.extend(more_errors);
         }
@@ -143,7 +145,7 @@ impl<'c> Run<'c> {
         self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
         if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
             let asked = (self.request.target, self.request.dates);
-            findings.extend(expected::missing(self.config, &site, asked, &sets, known_apps).await);
+            findings.extend(expected::missing(self.config, &site, asked, &sets, (known_apps, stored)).await);
         }
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
@@ -159,7 +161,7 @@ impl<'c> Run<'c> {
     }
 
     /// Everything before the first byte is sent.
-    async fn prepare(&self, site: &Site, found: Found) -> Result<(Vec<Step>, Vec<Finding>), Failure> {
+    async fn prepare(&self, site: &Site, found: Found) -> Result<Planned, Failure> {
         // At once: over a long line each answer takes its time, and a bucket that is not reached ends both.
         let planned = Box::pin(async { Ok(self.plan(site, found).await) });
         let ((), planned) = tokio::try_join!(site.reach(), planned)?;
@@ -177,53 +179,6 @@ impl<'c> Run<'c> {
         }
     }
 
-    fn discover(&self) -> Result<Found, Failure> {
-        let mut found = Found::default();
-        for engine in self.request.target.engines() {
-            match self.config.sources.get(&engine) {
-                Some(source) => self.discover_one(engine, source, &mut found),
-                None if self.request.target.names(engine) => {
-                    return Err(Failure::usage(anyhow::anyhow!(
-                        "{engine} was asked for, but {} has no [{engine}] section: add one with its `source`",
-                        self.config.path.display()
-                    )));
-                }
-                None => {}
-            }
-        }
-        Ok(found)
-    }
-
-    fn discover_one(&self, engine: Engine, source: &Source, found: &mut Found) {
-        tracing::info!("{}: looking in {}", engine.title(), source.dir.display());
-        match engines::discover(engine, source, self.request.dates) {
-            Ok(discovery) => {
-                found.sets.extend(discovery.sets);
-                found.findings.extend(discovery.passed.iter().filter_map(Passed::finding));
-                found.passed.extend(discovery.passed);
-                found.apps.extend(discovery.apps.into_iter().map(|app| (engine, app)));
-            }
-            Err(SourceError::Missing(path))
-                if !self.request.target.names(engine) && !self.expects(engine) =>
-            {
-                tracing::info!("[SKIP] {} directory missing: {}", engine.title(), path.display());
-            }
-            Err(error) => {
-                found.findings.push(Finding {
-                    severity: Severity::Error,
-                    subject: source.dir.display().to_string(),
-                    what: error.to_string(),
-                    advice: format!("check `source` in [{engine}] and its permissions"),
-                });
-            }
-        }
-    }
-
-    /// Whether a backup of this engine is missed where there is none.
-    fn expects(&self, engine: Engine) -> bool {
-        self.config.expect.iter().any(|expect| expect.engine == engine)
-    }
-
     async fn allow_replace(&self, site: &Site) -> Result<(), Failure> {
         if self.request.overwrite == Overwrite::Never || site.bucket.is_versioned().await? {
             return Ok(());
@@ -234,7 +189,7 @@ impl<'c> Run<'c> {
         )))
     }
 
-    async fn plan(&self, site: &Site, found: Found) -> (Vec<Step>, Vec<Finding>) {
+    async fn plan(&self, site: &Site, found: Found) -> Planned {
         let rules = &self.config.backup.categories;
         let ids: Vec<_> = found.sets.iter().map(|set| plan::identify(set, rules)).collect();
         let inspector = Inspector::new(self.config, site);
@@ -251,19 +206,21 @@ impl<'c> Run<'c> {
                 plan::decide(set, id, known, layout, self.request.overwrite, &recipe)
             })
             .collect();
-        let steps = self.without_what_was_caught_up(steps);
-        (inspector.inspect_all(steps, histories).await, found.findings)
+        let (stored, steps) = self.without_what_was_caught_up(steps);
+        let steps = inspector.inspect_all(steps, histories).await;
+        Planned { steps, findings: found.findings, stored }
     }
 
     /// Stored sets of the days that are only looked at for what is missing would fill the report.
-    fn without_what_was_caught_up(&self, steps: Vec<Step>) -> Vec<Step> {
+    fn without_what_was_caught_up(&self, steps: Vec<Step>) -> (BTreeSet<Dated>, Vec<Step>) {
         let usual = self.request.usual;
         let quiet = |step: &Step| matches!(step.action, Action::Skip(_)) && !usual.contains(step.set.date);
         let (stored, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(quiet);
         if !stored.is_empty() {
             tracing::info!("catch-up: {} sets of the days before {} are stored", stored.len(), usual.first());
         }
-        steps
+        let good = stored.into_iter().filter(|step| step.inspection.as_ref().is_none_or(inspect::is_good));
+        (good.map(|step| (step.id.engine, step.id.app, step.set.date)).collect(), steps)
     }
 
     fn deadline(&self, steps: &[Step]) -> Option<Deadline> {

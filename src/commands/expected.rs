@@ -3,27 +3,32 @@
 use std::collections::BTreeSet;
 
 use super::setup::Site;
+use crate::bucket::ErrorKind;
 use crate::config::Config;
 use crate::expect::{self, Outcome};
-use crate::model::{DateRange, Engine, Finding, RelPath, Target};
+use crate::model::{BackupDate, DateRange, Engine, Finding, Proof, RelPath, Severity, Target};
 use crate::report::{SetReport, Status};
 
 /// With `app = "*"`, an app that had a backup within so many days before the run is expected.
 const EXPECT_DAYS: u64 = 30;
 
+/// A backup of an app, by its date.
+pub(super) type Dated = (Engine, RelPath, BackupDate);
+
 /// What `[[expect]]` demands of the days of this run and is not in the bucket after it.
 ///
-/// `apps` are those that the sources know; `"*"` also means those with a backup in the last days.
+/// `apps` are those that the sources know; `"*"` also means those with a backup in the last days. `stored` are
+/// backups of which the run knows that the bucket has them, besides `sets`.
 pub(super) async fn missing(
     config: &Config,
     site: &Site,
     (target, days): (Target, DateRange),
     sets: &[SetReport],
-    mut apps: BTreeSet<(Engine, RelPath)>,
+    (mut apps, mut stored): (BTreeSet<(Engine, RelPath)>, BTreeSet<Dated>),
 ) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let first = days.first().day();
     let recent = first.checked_sub_days(chrono::Days::new(EXPECT_DAYS)).unwrap_or(first);
-    let mut stored = BTreeSet::new();
     match site.catalog.load("").await {
         Ok(loaded) => {
             for entry in loaded.entries.values() {
@@ -36,13 +41,32 @@ pub(super) async fn missing(
                 }
             }
         }
-        // A write-only identity knows what this run stored, and the apps on the disk.
-        Err(error) => tracing::debug!("the catalog cannot be read for [[expect]]: {error}"),
+        // A write-only identity knows what this host stored.
+        Err(error) if error.kind == ErrorKind::Denied => {
+            tracing::debug!("the catalog cannot be read for [[expect]]: {error}");
+            for manifest in site.catalog.copies() {
+                let (id, date) = (&manifest.id, manifest.date);
+                if date.day() >= recent {
+                    apps.insert((id.engine, id.app.clone()));
+                }
+                if manifest.proof() >= Proof::Stored && !manifest.is_cut_short() {
+                    stored.insert((id.engine, id.app.clone(), date));
+                }
+            }
+        }
+        Err(error) => findings.push(Finding {
+            severity: Severity::Error,
+            subject: "[[expect]]".to_owned(),
+            what: format!("what is missing cannot be told: {error}"),
+            advice: "see the cause, and run it again".to_owned(),
+        }),
     }
     let named = config.expect.iter().filter_map(|expect| Some((expect.engine, expect.app.clone()?)));
     apps.extend(named);
     let asked: Vec<Engine> = target.engines().collect();
     apps.retain(|(engine, _)| asked.contains(engine));
+    let expectations: Vec<_> =
+        config.expect.iter().filter(|expect| asked.contains(&expect.engine)).cloned().collect();
     let outcomes: Vec<Outcome<'_>> = sets
         .iter()
         .map(|set| Outcome {
@@ -54,5 +78,6 @@ pub(super) async fn missing(
             why: if set.is_cut_short() { "it is cut short" } else { &set.why },
         })
         .collect();
-    expect::missing(&config.expect, &apps, &outcomes, &stored, days)
+    findings.extend(expect::missing(&expectations, &apps, &outcomes, &stored, days));
+    findings
 }

@@ -16,6 +16,7 @@ mod dispatch;
 mod drill;
 mod estimate;
 mod expected;
+mod found;
 mod inspecting;
 mod late;
 mod list;

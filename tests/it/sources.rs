@@ -8,6 +8,8 @@ use dbbackup::embedded::{Fault, Op, Rule};
 
 use crate::support::world::{WEEKLY, World};
 
+const EVERY_MYSQL: &str = "[[expect]]\nengine = \"mysql\"\napp = \"*\"\nschedule = \"daily\"\n";
+
 #[test]
 fn a_missing_source_is_skipped_by_all_and_an_error_by_name() {
     let world = World::new();
@@ -22,10 +24,47 @@ fn a_missing_source_of_an_engine_that_is_expected_is_an_error() {
     let world = World::new();
     world.company();
     fs::remove_dir_all(world.path("mysql")).unwrap();
-    world.configure(|text| {
-        format!("{text}[[expect]]\nengine = \"mysql\"\napp = \"*\"\nschedule = \"daily\"\n")
-    });
+    world.configure(|text| format!("{text}{EVERY_MYSQL}"));
     world.backup().exits(1).says(world.path("mysql").to_str().unwrap()).says("2 backups uploaded to S3.");
+}
+
+#[test]
+fn an_empty_source_of_an_engine_that_is_expected_is_an_error_for_whoever_may_only_write() {
+    let world = World::new();
+    world.company();
+    fs::remove_dir_all(world.path("mysql")).unwrap();
+    fs::create_dir(world.path("mysql")).unwrap();
+    world.configure(|text| format!("{text}{EVERY_MYSQL}"));
+    world.faults().write_only();
+    let run = world.backup().exits(1).says("2 backups uploaded to S3.");
+    assert!(run.stderr.contains("mysql: backups of it are expected daily, and neither"), "{}", run.stderr);
+}
+
+#[test]
+fn an_app_whose_directory_vanished_is_missed_by_whoever_may_only_write() {
+    let world = World::new();
+    world.company();
+    world.configure(|text| format!("{text}{EVERY_MYSQL}"));
+    world.faults().write_only();
+    world.backup().exits(0);
+    fs::remove_dir_all(world.path("mysql/shop")).unwrap();
+    world.dump("blog/blog_20250819.sql");
+    let run = world.run(&["all", "--date", "2025-08-19"]).exits(1);
+    let what = "mysql/shop: the source never produced its backup of 2025-08-19";
+    assert!(run.stderr.contains(what), "{}", run.stderr);
+}
+
+#[test]
+fn what_a_catch_up_finds_stored_is_not_missed_by_whoever_may_only_write() {
+    let world = World::new();
+    for back in 1..=3 {
+        let day = chrono::Utc::now().date_naive() - chrono::Days::new(back);
+        world.dump(&format!("shop/shop_{}.sql", day.format("%Y%m%d")));
+    }
+    world.configure(|text| format!("{text}catch_up_days = 3\n{EVERY_MYSQL}"));
+    world.faults().write_only();
+    world.run(&["all"]).exits(0).says("3 backups uploaded to S3.");
+    world.run(&["all"]).exits(0);
 }
 
 #[test]
