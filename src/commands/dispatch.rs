@@ -57,7 +57,10 @@ impl Terminal {
         let path = cli.global.config;
         let load = |host: Option<&str>| Config::load(path.as_deref(), host).map_err(Failure::usage);
         match cli.command {
-            None => Box::pin(self.backup(&load(None)?, &cli.backup)).await,
+            None => {
+                let config = load(None)?.with_sources().map_err(Failure::usage)?;
+                Box::pin(self.backup(&config, &cli.backup)).await
+            }
             Some(Command::Restore(args)) => self.restore(&load(args.host.as_deref())?, args).await,
             Some(Command::List(args)) => {
                 let config = load(args.host.as_deref())?;

@@ -47,7 +47,7 @@ impl Run<'_> {
             Err(SourceError::Missing(path))
                 if !self.request.target.names(engine) && !self.expects(engine) =>
             {
-                tracing::info!("[SKIP] {} directory missing: {}", engine.title(), path.display());
+                tracing::warn!("[SKIP] {} directory missing: {}", engine.title(), path.display());
             }
             Err(error) => {
                 found.findings.push(Finding {

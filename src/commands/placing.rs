@@ -48,9 +48,9 @@ pub(super) fn room(items: &[Item]) -> u64 {
 pub(super) async fn single(
     downloader: &Downloader,
     items: &[Item],
-    place: &mut Place,
+    place: &Place,
+    file: std::fs::File,
 ) -> Result<(), Failure> {
-    let file = place.open_file().map_err(place_failure)?;
     let ranges = ranges(place)?;
     for item in items {
         let handle = file.try_clone().context("open the partial file twice")?;
@@ -216,6 +216,9 @@ pub(super) fn place_failure(error: PlaceError) -> Failure {
     let code = match &error {
         PlaceError::Busy(_) => ExitCode::Locked,
         PlaceError::Exists(_)
+        | PlaceError::NotOurs { .. }
+        | PlaceError::OtherKind { .. }
+        | PlaceError::Strangers { .. }
         | PlaceError::NoSpace { .. }
         | PlaceError::Unsafe(_)
         | PlaceError::Foreign(_)

@@ -1,5 +1,6 @@
 //! `dbbackup restore`: locate, see that there is room, download, compare, rename.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -8,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::placing::{Item, fetch_failure, folder, packed, place_failure, room, single};
 use super::retrieve::{self, Reading, Retrieval};
 use super::setup::{Failure, Site, identities};
+use crate::catalog::Entry;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
-use crate::restore::{Existing, Located, Place, locate, locate_latest};
-use crate::transfer::{Downloader, Wanted, stored_name};
+use crate::restore::{Existing, Located, Place, locate, locate_latest, remove_if_nothing_arrived};
+use crate::transfer::{Downloader, FetchError, Wanted, stored_name};
 use crate::ui;
 
 /// What is to be restored.
@@ -66,6 +68,21 @@ struct Job {
     proven: bool,
 }
 
+impl Job {
+    /// Whether what has its place, if anything, is no more than what is restored.
+    fn may_replace(&self, place: &Place) -> Result<(), Failure> {
+        let names: HashSet<&str> = self
+            .items
+            .iter()
+            .flat_map(|item| {
+                let packed = item.wanted.coding.iter().flat_map(|coding| &coding.members);
+                packed.map(|member| member.path.as_str()).chain([item.rel.as_str()])
+            })
+            .collect();
+        place.may_replace(self.kind, &|rel| names.contains(rel)).map_err(place_failure)
+    }
+}
+
 /// Restores, and says with the exit code whether the bytes were compared with a manifest.
 pub(super) async fn restore(
     config: &Config,
@@ -85,7 +102,8 @@ pub(super) async fn restore(
     }
     // What is in the way shows before a retrieval is paid for, and before hours of waiting.
     if let Where::Dir(dir) = place {
-        Place::prepare(dir, &job.name, room(&job.items), *existing).map_err(place_failure)?;
+        let place = Place::prepare(dir, &job.name, room(&job.items), *existing).map_err(place_failure)?;
+        job.may_replace(&place)?;
     }
     let wanted = job.items.iter().map(|item| item.wanted.clone()).collect();
     let reading = Reading { name: &job.key, wanted };
@@ -147,6 +165,13 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
                 )));
             }
             let entry = locate_latest(loaded.entries.values(), selector, *date)?;
+            let newer = |other: &&Entry| {
+                let (id, newer) = (&other.manifest.id, other.manifest.date > entry.manifest.date);
+                newer && other.manifest.is_cut_short() && date.is_none() && selector.matches(id)
+            };
+            for other in loaded.entries.values().filter(newer) {
+                tracing::warn!("{} is newer and passed over: it is cut short", other.manifest.id);
+            }
             if let Some(mark) = entry.failed_drill() {
                 tracing::warn!(
                     "{id}: its drill on {} failed: see `dbbackup show {id}`, and `dbbackup list {selector}` for others",
@@ -195,6 +220,14 @@ fn job(located: Located) -> Result<Job, Failure> {
 }
 
 fn announce(manifest: &Manifest) {
+    if manifest.is_cut_short() {
+        let how = manifest.inspection.as_ref().map(|inspection| inspection.verdict.to_string());
+        tracing::warn!(
+            "{}: it was stored although it is no whole backup: {}",
+            manifest.id,
+            how.unwrap_or_default()
+        );
+    }
     tracing::info!(
         files = manifest.contents().len(),
         bytes = manifest.bytes(),
@@ -235,9 +268,13 @@ async fn to_dir(
     existing: Existing,
 ) -> Result<PathBuf, Failure> {
     let mut place = Place::prepare(dir, &job.name, room(&job.items), existing).map_err(place_failure)?;
+    job.may_replace(&place)?;
     let partial = place.partial().to_owned();
     let fetched = match job.kind {
-        SetKind::File => single(&downloader, &job.items, &mut place).await,
+        SetKind::File => {
+            let file = place.open_file().map_err(place_failure)?;
+            single(&downloader, &job.items, &place, file).await
+        }
         SetKind::Folder => {
             place.open_folder().map_err(place_failure)?;
             let result = match job.items.as_slice() {
@@ -254,6 +291,11 @@ fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<
     match fetched {
         Ok(place) => place.finish().map_err(place_failure),
         Err(mut failure) => {
+            // Damaged bytes stay, for whoever wants to save some of them.
+            let damaged = matches!(failure.error.downcast_ref(), Some(FetchError::Damaged { .. }));
+            if !damaged && let Err(error) = remove_if_nothing_arrived(partial) {
+                tracing::warn!("remove {}, in which nothing is: {error}", partial.display());
+            }
             let stored = stored_name(partial);
             let arrived: Vec<_> = [partial, &stored]
                 .into_iter()

@@ -53,7 +53,9 @@ impl From<LocateError> for Failure {
             | LocateError::Text(_)
             | LocateError::Packed { .. }
             | LocateError::Several { .. } => Self::usage(error),
-            LocateError::Nothing(_) | LocateError::NoSet(_) => anyhow::Error::new(error).into(),
+            LocateError::Nothing(_) | LocateError::NoSet(_) | LocateError::CutShort { .. } => {
+                anyhow::Error::new(error).into()
+            }
         }
     }
 }

@@ -28,6 +28,16 @@ pub enum ConfigError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Nothing is to be backed up.
+    #[error(
+        "{}: none of [oracle], [mysql], [mssql] is there, so there is nothing to back up; add at least one with its \
+         `source`",
+        path.display()
+    )]
+    NoSource {
+        /// The file.
+        path: PathBuf,
+    },
     /// `--host` was given, and the prefix is the same for every host.
     #[error(
         "{}: [s3] prefix is \"{prefix}\", the same for every host: --host needs a prefix with {{hostname}} in it",

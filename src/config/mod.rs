@@ -58,6 +58,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// As it stands where there is something to back up; to look and to restore `[s3]` is enough.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoSource`] where no engine has a section.
+    pub fn with_sources(self) -> Result<Self, ConfigError> {
+        if self.sources.is_empty() { Err(ConfigError::NoSource { path: self.path }) } else { Ok(self) }
+    }
+
     /// Reads and checks the file of `--config`, else of `$DBBACKUP_CONFIG`, else
     /// `/etc/dbbackup/config.toml`.
     ///

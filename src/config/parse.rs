@@ -99,14 +99,6 @@ fn sections(document: &DeTable<'_>, report: &mut Report<'_>) {
         };
         report.add(&key.span(), label, what);
     }
-    if !Engine::ALL.iter().any(|engine| document.contains_key(engine.as_str())) {
-        let at = report.end();
-        report.add(
-            &at,
-            "[oracle], [mysql], [mssql]",
-            "none of these sections is there, so there is nothing to back up; add at least one with its `source`",
-        );
-    }
 }
 
 fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option<S3> {

@@ -155,6 +155,19 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.overlaps();
+        if self.sources.is_empty() {
+            warnings.push(
+                "none of [oracle], [mysql], [mssql] is there: enough to look and to restore, nothing to back up".into(),
+            );
+        }
+        let without = |engine: &&Engine| {
+            !self.sources.is_empty()
+                && !self.sources.contains_key(engine)
+                && self.expect.iter().any(|expect| expect.engine == **engine)
+        };
+        warnings.extend(Engine::ALL.iter().filter(without).map(|engine| {
+            format!("[[expect]] engine {engine}: there is no [{engine}] section, so every run on this host misses it")
+        }));
         let s3 = &self.s3;
         if let Some(endpoint) = s3.endpoint_url.as_deref().filter(|endpoint| names::is_plain_http(endpoint)) {
             warnings.push(format!(

@@ -64,6 +64,14 @@ pub enum LocateError {
     /// No stored set fits `--latest`.
     #[error("no stored set fits {0}; `dbbackup list` shows what there is")]
     NoSet(String),
+    /// Those that fit `--latest` are no whole backups.
+    #[error("what is stored of {asked} is cut short; to have it all the same, name it by its key:\n  {keys}")]
+    CutShort {
+        /// What was asked for.
+        asked: String,
+        /// Keys, a line each.
+        keys: String,
+    },
     /// Several fit equally well.
     #[error("{date} has several sets of {selector}; name one of them:\n  {keys}")]
     Several {
@@ -212,27 +220,30 @@ pub fn locate_latest<'e>(
     selector: &Selector,
     date: Option<BackupDate>,
 ) -> Result<&'e Entry, LocateError> {
-    let fitting: Vec<&Entry> = entries
+    // One that was sent although it is cut short comes back by its key only.
+    let (cut_short, fitting): (Vec<&Entry>, Vec<&Entry>) = entries
         .filter(|entry| selector.matches(&entry.manifest.id))
-        // One that was sent although it is cut short comes back by its key only.
-        .filter(|entry| !entry.manifest.is_cut_short())
         .filter(|entry| date.is_none_or(|date| entry.manifest.date == date))
-        .collect();
+        .partition(|entry| entry.manifest.is_cut_short());
     let asked = || match date {
         Some(date) => format!("{selector} of {date}"),
         None => selector.to_string(),
     };
+    let keys = |entries: &[&Entry]| {
+        entries.iter().map(|entry| entry.manifest.id.key()).collect::<Vec<_>>().join("\n  ")
+    };
+    if fitting.is_empty() && !cut_short.is_empty() {
+        return Err(LocateError::CutShort { asked: asked(), keys: keys(&cut_short) });
+    }
     let newest =
         fitting.iter().map(|entry| entry.manifest.date).max().ok_or_else(|| LocateError::NoSet(asked()))?;
     let of_that_day: Vec<&Entry> =
         fitting.into_iter().filter(|entry| entry.manifest.date == newest).collect();
     match of_that_day.as_slice() {
         [one] => Ok(one),
-        several => Err(LocateError::Several {
-            selector: asked(),
-            date: newest,
-            keys: several.iter().map(|entry| entry.manifest.id.key()).collect::<Vec<_>>().join("\n  "),
-        }),
+        several => {
+            Err(LocateError::Several { selector: selector.to_string(), date: newest, keys: keys(several) })
+        }
     }
 }
 

@@ -11,5 +11,5 @@ mod thaw;
 
 pub use asked::{Note, Request};
 pub use locate::{Above, LocateError, Located, locate, locate_latest};
-pub use place::{Existing, Place, PlaceError};
+pub use place::{Existing, Place, PlaceError, remove_if_nothing_arrived};
 pub use thaw::{Estimate, Need, PRICES_OF, Typical, basis, choices, estimate, typical};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, openat, renameat_with, statvfs};
 use rustix::io::Errno;
 
+use crate::model::SetKind;
 use crate::transfer::stored_name;
 
 /// Whether something at the destination may be replaced.
@@ -26,6 +27,43 @@ pub enum PlaceError {
     /// Something is there.
     #[error("{} exists already and is not overwritten; use --to with another directory, or --force", .0.display())]
     Exists(PathBuf),
+    /// A partial name that no restore began.
+    #[error(
+        "{} is there, and no restore began it (no {} is beside it); move it away, use --to with another directory, or \
+         --force",
+        partial.display(),
+        journal.display()
+    )]
+    NotOurs {
+        /// The partial name.
+        partial: PathBuf,
+        /// What would tell.
+        journal: PathBuf,
+    },
+    /// A folder where a file is to be, or the other way.
+    #[error("{} is {is}, and what is restored is {wanted}; move it away, or use --to with another directory", path.display())]
+    OtherKind {
+        /// The destination.
+        path: PathBuf,
+        /// What it is.
+        is: &'static str,
+        /// What it would be.
+        wanted: &'static str,
+    },
+    /// A folder that holds more than is restored: it would go with the rest.
+    #[error(
+        "{} has {count} files that are not in the backup, such as {first}, and --force would remove them; move them away, \
+         or use --to with another directory",
+        path.display()
+    )]
+    Strangers {
+        /// The destination.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+        /// One of them, below the destination.
+        first: String,
+    },
     /// Too little room.
     #[error(
         "restoring needs {needed} bytes for {} and {} has {free} bytes free, {} too few; make room, or use --to with \
@@ -97,7 +135,11 @@ impl Place {
         }
         let stat = statvfs(dir).map_err(|error| io_error("ask for free space of", dir)(error.into()))?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        let partial = dir.join(format!("{name}.partial"));
+        let partial = dir.join(partial_name(name));
+        let journal = journal(&partial);
+        if existing == Existing::Keep && !is_empty(&partial) && journal.symlink_metadata().is_err() {
+            return Err(PlaceError::NotOurs { partial, journal });
+        }
         // What an interrupted restore took already is not needed twice.
         let needed =
             bytes.saturating_sub(allocated(&partial)).saturating_sub(allocated(&stored_name(&partial)));
@@ -105,6 +147,35 @@ impl Place {
             return Err(PlaceError::NoSpace { dir: dir.to_owned(), target, needed, free });
         }
         Ok(Self { dir: dir.to_owned(), target, partial, existing, lock: None })
+    }
+
+    /// Refuses to replace what `--force` was not meant for: something of another kind, or a folder with files
+    /// that are not among those restored. `names` tells those, by their paths below it.
+    pub fn may_replace(&self, kind: SetKind, names: &dyn Fn(&str) -> bool) -> Result<(), PlaceError> {
+        let path = &self.target;
+        let Ok(there) = path.symlink_metadata() else { return Ok(()) };
+        let other = |is, wanted| Err(PlaceError::OtherKind { path: path.clone(), is, wanted });
+        match (kind, there.is_dir()) {
+            (SetKind::File, false) => return Ok(()),
+            (SetKind::File, true) => return other("a directory", "a file"),
+            (SetKind::Folder, false) => return other("no directory", "a folder"),
+            (SetKind::Folder, true) => {}
+        }
+        let mut strangers = walkdir::WalkDir::new(path)
+            .min_depth(1)
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| !entry.file_type().is_dir())
+            .filter_map(|entry| {
+                entry.path().strip_prefix(path).ok().map(|rel| rel.to_string_lossy().into_owned())
+            })
+            .filter(|rel| !names(rel));
+        match strangers.next() {
+            None => Ok(()),
+            Some(first) => {
+                Err(PlaceError::Strangers { path: path.clone(), count: strangers.count() + 1, first })
+            }
+        }
     }
 
     /// The final name.
@@ -121,6 +192,8 @@ impl Place {
 
     /// Opens the partial file for a single object, for one restore at a time.
     pub fn open_file(&mut self) -> Result<File, PlaceError> {
+        // First, for it tells a later restore that the partial file is one's own.
+        self.open_journal()?;
         let file = open_new(&self.partial)?;
         self.lock = Some(locked(&self.partial, file.try_clone().map_err(io_error("lock", &self.partial))?)?);
         Ok(file)
@@ -129,6 +202,7 @@ impl Place {
     /// Makes the partial folder, for one restore at a time. What an interrupted restore left in it is
     /// written over file by file.
     pub fn open_folder(&mut self) -> Result<(), PlaceError> {
+        self.open_journal()?;
         let make = fs::DirBuilder::new().mode(0o755).create(&self.partial);
         if let Err(error) = make
             && error.kind() != io::ErrorKind::AlreadyExists
@@ -150,14 +224,8 @@ impl Place {
     /// Opens the journal of what arrived, beside the partial file or folder; only who holds those
     /// reads or writes it.
     pub fn open_journal(&self) -> Result<File, PlaceError> {
-        let path = self.journal();
+        let path = journal(&self.partial);
         options().append(true).open(&path).map_err(io_error("open", &path))
-    }
-
-    fn journal(&self) -> PathBuf {
-        let mut name = self.partial.clone().into_os_string();
-        name.push(".ranges");
-        name.into()
     }
 
     /// Opens one file below the partial folder.
@@ -202,7 +270,7 @@ impl Place {
             Err(error) => return Err(io_error("rename to", &self.target)(error.into())),
         }
         sync_dir(&self.dir)?;
-        let journal = self.journal();
+        let journal = journal(&self.partial);
         match fs::remove_file(&journal) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!("remove {}: {error}; it is of no more use", journal.display());
@@ -223,6 +291,60 @@ impl Place {
         renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::EXCHANGE)
             .map_err(|error| io_error("exchange with", &self.target)(error.into()))?;
         fs::remove_dir_all(&self.partial).map_err(io_error("remove the old", &self.partial))
+    }
+}
+
+/// Removes a partial file or folder of which the journal says that no range of it arrived: what it has is room.
+///
+/// # Errors
+/// The system's.
+pub fn remove_if_nothing_arrived(partial: &Path) -> io::Result<()> {
+    let journal = journal(partial);
+    match fs::metadata(&journal) {
+        Ok(there) if there.len() == 0 => {}
+        Ok(_) | Err(_) => return Ok(()),
+    }
+    let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+    if partial.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+        fs::remove_dir_all(partial)?;
+    } else {
+        fs::remove_file(partial).or_else(gone)?;
+        fs::remove_file(stored_name(partial)).or_else(gone)?;
+    }
+    fs::remove_file(&journal)
+}
+
+/// Bytes of the longest name that Linux file systems take, less those of the longest name beside a partial one's.
+const NAME_MAX: usize = 255 - ".dbbackup-stored".len();
+const PARTIAL: &str = ".partial";
+
+/// The name while it is not complete: cut, and told apart by a number, where it would be too long.
+fn partial_name(name: &str) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    if name.len() + PARTIAL.len() <= NAME_MAX {
+        return format!("{name}{PARTIAL}");
+    }
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let number = format!("-{:016x}", hasher.finish());
+    let kept = name.floor_char_boundary(NAME_MAX - PARTIAL.len() - number.len());
+    format!("{}{number}{PARTIAL}", name.get(..kept).unwrap_or_default())
+}
+
+fn journal(partial: &Path) -> PathBuf {
+    let mut name = partial.to_owned().into_os_string();
+    name.push(".ranges");
+    name.into()
+}
+
+/// Whether nothing that anybody could miss has that name.
+fn is_empty(partial: &Path) -> bool {
+    match partial.symlink_metadata() {
+        Ok(there) if there.is_dir() => {
+            fs::read_dir(partial).is_ok_and(|mut entries| entries.next().is_none())
+        }
+        Ok(there) => there.is_file() && there.len() == 0,
+        Err(_) => true,
     }
 }
 

@@ -95,9 +95,8 @@ impl FileJob {
         progress: &Arc<FileProgress>,
     ) -> Result<Whole, FileError> {
         let sent = |sent: Sent| Ok(Whole::Sent(Box::new(sent)));
-        if self.compare_only
-            && let Some(info) = self.head().await?
-        {
+        if self.compare_only {
+            let info = self.head().await?.ok_or_else(|| self.gone())?;
             return sent(self.compare_encoded(recipe, memory, &info, progress).await?);
         }
         let encoding = self.begin_encoding(recipe, memory).await?;

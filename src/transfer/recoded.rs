@@ -154,9 +154,7 @@ impl FileJob {
         progress: &FileProgress,
     ) -> Result<Sent, FileError> {
         let ours = || Ours { size: known.size, crc64: known.checksum.clone(), wire: None };
-        let Some(info) = self.head().await? else {
-            return Err(self.damaged(&ours(), "nothing: the object is not there".to_owned()));
-        };
+        let info = self.head().await?.ok_or_else(|| self.gone())?;
         if !is_recorded(&info, known) {
             let theirs = info.checksum.map_or_else(String::new, |sum| format!(", {sum}"));
             return Err(self.damaged(&ours(), format!("{} bytes{theirs}", info.size)));

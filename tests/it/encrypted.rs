@@ -200,7 +200,29 @@ fn what_is_to_be_encrypted_never_goes_out_as_it_is() {
     // Recorded, with another time, and gone.
     world.delete("backup/mssql/crm/weekly/crm_20250818.bak");
     touch(&world.path("mssql/crm/crm_20250818.bak"));
+    world.backup().exits(1).says("is missing");
+    // The same for who may not list.
+    world.faults().deny(Op::ListObjectsV2);
     world.backup().exits(1).says("was not sent in its place");
+    assert_eq!(sent(&world), before);
+}
+
+#[test]
+fn what_was_stored_compressed_and_is_to_be_encrypted_now_never_goes_out_again_without() {
+    let world = World::versioned();
+    world.write("mssql/crm/crm_20250818.bak", noise(45_000_000, 7));
+    world.configure(|text| text.replace("[s3]", "compress = \"zstd\"\n[s3]"));
+    world.backup().exits(0);
+    let (identity, _) = identity(&world, "key.txt");
+    encrypt(&world, &[&identity], "zstd");
+    world.delete("backup/mssql/crm/weekly/crm_20250818.bak.zst");
+    touch(&world.path("mssql/crm/crm_20250818.bak"));
+    let sent =
+        |world: &World| world.server.count(Op::UploadPart) + world.server.count(Op::CreateMultipartUpload);
+    let before = sent(&world);
+    world.faults().deny(Op::ListObjectsV2);
+    world.backup().exits(1).says("was not sent in its place");
+    world.run(&["all", "--date", WEEKLY, "--replace"]).exits(1).says("was not sent in its place");
     assert_eq!(sent(&world), before);
 }
 

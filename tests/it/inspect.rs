@@ -225,9 +225,13 @@ fn cut_dump_that_is_sent_on_demand_is_marked_and_is_never_the_latest() {
         assert_eq!(inspection(&world, key)["verdict"], "cut-short", "{key}");
     }
     world.backup().exits(1);
-    world.run(&["restore", "--latest", "mysql/shop"]).exits(0);
+    let newer = "mysql/shop/weekly/shop_20250818.sql is newer and passed over: it is cut short";
+    world.run(&["restore", "--latest", "mysql/shop"]).exits(0).says(newer);
     assert!(world.path("out/shop_20250811.sql").exists());
-    world.run(&["restore", "--latest", "mysql/blog"]).exits(1);
+    let latest = world.run(&["restore", "--latest", "mysql/blog"]).exits(1);
+    assert!(latest.stderr.contains("what is stored of mysql/blog is cut short"), "{}", latest.stderr);
+    let by_key = world.run(&["restore", "mysql/shop/weekly/shop_20250818.sql"]).exits(0);
+    assert!(by_key.stderr.contains("it was stored although it is no whole backup"), "{}", by_key.stderr);
 }
 
 #[test]

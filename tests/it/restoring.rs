@@ -96,7 +96,7 @@ fn stdout_is_the_file_and_nothing_else() {
 fn nothing_is_overwritten_without_force() {
     let world = stored();
     world.write("out/shop_20250818.sql", "mine");
-    world.write("out/rman_erp_18-08-2025/mine", "mine");
+    world.write("out/rman_erp_18-08-2025/0a3v1k2m_1_1", "mine");
     world.run(&["restore", DUMP]).exits(1).says("--force");
     world.run(&["restore", FOLDER]).exits(1).says("--force");
     assert_eq!(fs::read(world.path("out/shop_20250818.sql")).unwrap(), b"mine");
@@ -220,6 +220,7 @@ fn a_partial_folder_that_is_a_link_or_open_to_others_is_refused_and_what_is_behi
     assert_eq!(fs::read(&precious).unwrap(), b"precious");
     assert_eq!(fs::read_dir(world.path("victim")).unwrap().count(), 1);
     fs::remove_file(&partial).unwrap();
+    world.write("out/rman_erp_18-08-2025.partial.ranges", "");
     fs::create_dir(&partial).unwrap();
     fs::set_permissions(&partial, fs::Permissions::from_mode(0o777)).unwrap();
     world.run(&["restore", FOLDER]).exits(1).says("others may write to it");
@@ -235,11 +236,85 @@ fn a_partial_folder_that_is_a_link_or_open_to_others_is_refused_and_what_is_behi
 fn what_an_interrupted_restore_left_is_written_over() {
     let world = stored();
     world.write("out/shop_20250818.sql.partial", "a longer leftover of something else. ".repeat(100));
+    world.write("out/shop_20250818.sql.partial.ranges", "");
     world.write("out/rman_erp_18-08-2025.partial/stranger", "of another restore");
+    world.write("out/rman_erp_18-08-2025.partial.ranges", "");
     world.run(&["restore", DUMP]).exits(0);
     assert_eq!(fs::read(world.path("out/shop_20250818.sql")).unwrap(), source(&world));
     world.run(&["restore", FOLDER]).exits(0);
     assert_same(&world.path("oracle/erp/rman_erp_18-08-2025"), &world.path("out/rman_erp_18-08-2025"));
+}
+
+#[test]
+fn a_partial_name_that_no_restore_began_is_kept() {
+    let world = stored();
+    let file = world.write("out/shop_20250818.sql.partial", "somebody's");
+    let inside = world.write("out/rman_erp_18-08-2025.partial/notes", "somebody's");
+    world
+        .run(&["restore", DUMP])
+        .exits(1)
+        .says("shop_20250818.sql.partial is there, and no restore began it");
+    world.run(&["restore", FOLDER]).exits(1).says("rman_erp_18-08-2025.partial is there, and no restore");
+    assert_eq!(fs::read(&file).unwrap(), b"somebody's");
+    assert_eq!(fs::read(&inside).unwrap(), b"somebody's");
+    world.run(&["restore", DUMP, "--force"]).exits(0);
+    assert_eq!(fs::read(world.path("out/shop_20250818.sql")).unwrap(), source(&world));
+}
+
+#[test]
+fn force_replaces_no_directory_by_a_file_and_removes_no_file_that_is_not_in_the_backup() {
+    let world = stored();
+    let precious = world.write("out/shop_20250818.sql/important/f", "data");
+    world.run(&["restore", DUMP, "--force"]).exits(1).says("is a directory, and what is restored is a file");
+    assert_eq!(fs::read(&precious).unwrap(), b"data");
+
+    world.run(&["restore", FOLDER]).exits(0);
+    let since = world.write("out/rman_erp_18-08-2025/sub/archivelog_since.arc", "newer");
+    world.run(&["restore", FOLDER, "--force"]).exits(1).says("such as sub/archivelog_since.arc, and --force");
+    assert_eq!(fs::read(&since).unwrap(), b"newer");
+    fs::remove_dir_all(since.parent().unwrap()).unwrap();
+    world.write("out/rman_erp_18-08-2025/0a3v1k2m_1_1", "damaged");
+    world.run(&["restore", FOLDER, "--force"]).exits(0);
+    assert_same(&world.path("oracle/erp/rman_erp_18-08-2025"), &world.path("out/rman_erp_18-08-2025"));
+    fs::remove_dir_all(world.path("out/rman_erp_18-08-2025")).unwrap();
+    world.write("out/rman_erp_18-08-2025", "a file");
+    world
+        .run(&["restore", FOLDER, "--force"])
+        .exits(1)
+        .says("is no directory, and what is restored is a folder");
+}
+
+#[test]
+fn the_longest_names_come_back_too() {
+    let world = World::new();
+    for length in [231, 240, 255] {
+        let name = format!("{}_20250818.sql", "n".repeat(length - "_20250818.sql".len()));
+        let dump = world.dump(&format!("shop/{name}"));
+        world.backup().exits(0);
+        world.run(&["restore", &format!("mysql/shop/weekly/{name}")]).exits(0);
+        assert_same(&dump, &world.path(&format!("out/{name}")));
+        fs::remove_file(dump).unwrap();
+    }
+    assert_eq!(fs::read_dir(world.path("out")).unwrap().count(), 3);
+}
+
+#[test]
+fn where_nothing_arrived_nothing_is_left_and_nothing_is_said_to_be_there() {
+    let world = stored();
+    world.delete(&format!("backup/{DUMP}"));
+    let lost = world.run(&["restore", DUMP]).exits(1);
+    assert!(!lost.stderr.contains("what arrived"), "{}", lost.stderr);
+    assert_eq!(fs::read_dir(world.path("out")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_bucket_is_all_that_a_restore_needs_to_be_told() {
+    let world = stored();
+    world.configure(|text| text.split_once("[s3]").unwrap().1.replacen('\n', "[s3]\n", 1));
+    world.run(&["restore", DUMP]).exits(0);
+    world.run(&["list"]).exits(0);
+    world.run(&["verify"]).exits(0);
+    world.run(&["all"]).exits(2).says("so there is nothing to back up");
 }
 
 #[test]
