@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::NaiveDate;
+
 use crate::bucket::{Layout, Listed};
 use crate::engines;
 use crate::formats::Format;
@@ -37,7 +39,7 @@ pub enum Step {
 
 /// What to do with every object that no manifest names. `known` are the keys that one does.
 #[must_use]
-pub fn plan(listed: &[Listed], known: &BTreeSet<&str>, layout: &Layout) -> Vec<Step> {
+pub fn plan(listed: &[Listed], known: &BTreeSet<&str>, layout: &Layout, today: NaiveDate) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut folders = BTreeSet::new();
     for object in listed.iter().filter(|object| !known.contains(object.key.as_str())) {
@@ -55,6 +57,9 @@ pub fn plan(listed: &[Listed], known: &BTreeSet<&str>, layout: &Layout) -> Vec<S
             continue;
         };
         steps.push(match judge(&id) {
+            Ok(date) if date.lies_ahead(today) => {
+                Step::Leave { key: inside.to_owned(), why: "the date in its name lies in the future" }
+            }
             Ok(date) => Step::Adopt {
                 id,
                 date,
@@ -108,6 +113,7 @@ mod tests {
             "b/mysql/shop/weekly/known_20250818.sql",
             "b/mysql/shop/weekly/notes_20250818.txt",
             "b/mssql/crm/monthly/crm.bak",
+            "b/mysql/shop/weekly/shop_20451122_20250818.sql",
             "b/oracle/erp/weekly/full_1.bkp",
             "b/oracle/erp/weekly/rman_18-08-2025/full_1.bkp",
             "b/oracle/erp/weekly/rman_18-08-2025/full_2.bkp",
@@ -115,7 +121,8 @@ mod tests {
         .map(|key| Listed { key: key.to_owned(), size: 7, etag: None, modified: None })
         .into();
         let known = BTreeSet::from(["b/mysql/shop/weekly/known_20250818.sql"]);
-        let steps = plan(&listed, &known, &layout);
+        let today = NaiveDate::from_ymd_opt(2025, 8, 20).unwrap();
+        let steps = plan(&listed, &known, &layout, today);
         assert!(matches!(&steps[0], Step::Adopt { id, date, .. }
                 if id.key() == "mysql/shop/weekly/shop_20250818.sql" && date.to_string() == "2025-08-18"));
         let left: Vec<_> = steps[1..]
@@ -127,8 +134,9 @@ mod tests {
             .collect();
         assert_eq!(left[0].0, "mysql/shop/weekly/notes_20250818.txt");
         assert_eq!(left[1], ("mssql/crm/monthly/crm.bak", "its name has no date"));
-        assert_eq!(left[2], ("oracle/erp/weekly/full_1.bkp", FLATTENED));
-        assert_eq!(left[3], ("oracle/erp/weekly/rman_18-08-2025", FOLDER));
-        assert_eq!(left.len(), 4);
+        assert_eq!(left[2].1, "the date in its name lies in the future");
+        assert_eq!(left[3], ("oracle/erp/weekly/full_1.bkp", FLATTENED));
+        assert_eq!(left[4], ("oracle/erp/weekly/rman_18-08-2025", FOLDER));
+        assert_eq!(left.len(), 5);
     }
 }

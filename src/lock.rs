@@ -43,8 +43,13 @@ pub enum LockError {
     },
     /// The system does not give it.
     #[error(
-        "cannot lock {}: {source}; [state] dir has to be a directory on a local disk that this user may write",
-        path.display()
+        "cannot lock {}: {source}; {}",
+        path.display(),
+        if source.kind() == io::ErrorKind::StorageFull {
+            "make room on the disk of [state] dir"
+        } else {
+            "[state] dir has to be a directory on a local disk that this user may write"
+        }
     )]
     Io {
         /// The lock file.

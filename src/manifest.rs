@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
 use crate::codec::{Coding, Member};
-use crate::formats::Judgement;
-use crate::model::{BackupDate, Proof, RelPath, SetId, SetKind, Verdict};
+use crate::formats::{BackupKind, Judgement};
+use crate::model::{BackupDate, Engine, Proof, RelPath, SetId, SetKind, Verdict};
 
 /// The newest version; a reader refuses a newer one rather than guess.
 pub const VERSION: u32 = 3;
@@ -208,6 +208,19 @@ impl Manifest {
             Verdict::CutShort { .. } | Verdict::StillBeingWritten { .. } => true,
             Verdict::Whole { .. } | Verdict::NotJudged { .. } => false,
         })
+    }
+
+    /// Whether it restores only on top of another one: a differential, a log, an incremental RMAN backup.
+    #[must_use]
+    pub fn needs_another(&self) -> bool {
+        let kind = self.inspection.as_ref().and_then(|inspection| inspection.facts.kind);
+        let name = self.id.name.as_str().to_ascii_lowercase();
+        match (self.id.engine, kind) {
+            (_, Some(BackupKind::Differential | BackupKind::Log)) => true,
+            (Engine::Oracle, None) => name.contains("lv1"),
+            (Engine::Mssql, None) => [".dif", ".trn"].iter().any(|end| name.ends_with(end)),
+            (_, Some(BackupKind::Full | BackupKind::CopyOnly)) | (Engine::Mysql, None) => false,
+        }
     }
 
     /// Whether both records speak of the same objects with the same bytes.

@@ -45,6 +45,8 @@ pub enum ErrorKind {
     BadDigest,
     /// The endpoint cannot do what was asked, or takes it for wrong (400, 501).
     Rejected,
+    /// A record of ours that cannot be understood.
+    Damaged,
     /// No answer: name, route, TLS, connection, time.
     Unreachable,
     /// The host has an address that `[network] require_private` forbids.
@@ -75,6 +77,7 @@ impl BucketError {
             | ErrorKind::Credentials
             | ErrorKind::NotPrivate
             | ErrorKind::Rejected
+            | ErrorKind::Damaged
             | ErrorKind::Archived
             | ErrorKind::Changed => false,
         }
@@ -97,6 +100,7 @@ impl BucketError {
             | ErrorKind::Conflict
             | ErrorKind::BadDigest
             | ErrorKind::Rejected
+            | ErrorKind::Damaged
             | ErrorKind::Archived
             | ErrorKind::Changed => false,
         }
@@ -119,7 +123,10 @@ impl BucketError {
             ErrorKind::NoSuchBucket => "check `bucket` and `region` in [s3]",
             ErrorKind::NoSuchUpload | ErrorKind::Conflict => "run it again",
             ErrorKind::Precondition => "the key is taken: look at it with `dbbackup show`",
-            ErrorKind::Denied => "give this identity the permission that is named, or use another profile",
+            ErrorKind::Denied => {
+                "give this identity the permission that is named, use another profile, or see that expected_bucket_owner \
+                 in [s3], where it is set, is the bucket's owner"
+            }
             ErrorKind::Credentials => {
                 "check the credentials (environment, profile, role), their expiry and this host's clock"
             }
@@ -130,6 +137,10 @@ impl BucketError {
                 "bytes were damaged on the way: check the network path and memory, run again"
             }
             ErrorKind::Rejected => "check endpoint_url, path_style, checksum and sse in [s3]",
+            ErrorKind::Damaged => {
+                "bring it back from a version of the bucket or a replica; or remove it, and run the backup of its day again, \
+                 which compares the objects with the source and records them anew"
+            }
             ErrorKind::Unreachable => {
                 "check endpoint_url, name resolution, the tunnel and the firewall, run again"
             }
@@ -174,7 +185,7 @@ where
             }
             let text = crate::causes::told(error);
             // Credentials are fetched inside the dispatch; a missing one is no network trouble.
-            let missing = text.contains("credentials");
+            let missing = text.contains("credential");
             let kind =
                 if failure.is_user() || missing { ErrorKind::Credentials } else { ErrorKind::Unreachable };
             (kind, text)

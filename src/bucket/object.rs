@@ -258,6 +258,15 @@ impl Bucket {
             // Follow the token, never the count: some stores list pages shorter than asked.
             match page.next_continuation_token() {
                 Some(next) if token.as_deref() != Some(next) => token = Some(next.to_owned()),
+                _ if page.is_truncated() == Some(true) => {
+                    return Err(BucketError {
+                        verb: "list objects under",
+                        object: self.uri(prefix),
+                        kind: ErrorKind::Rejected,
+                        detail: "the endpoint says that there are more, and not how to ask for them"
+                            .to_owned(),
+                    });
+                }
                 _ => return Ok(listed),
             }
         }

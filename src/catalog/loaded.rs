@@ -1,6 +1,6 @@
 //! Everything the catalog holds, read at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -27,6 +27,8 @@ pub struct Entry {
 pub struct Loaded {
     /// Stored sets by their id.
     pub entries: BTreeMap<SetId, Entry>,
+    /// Sets whose manifests cannot be read or understood.
+    pub unreadable: BTreeSet<SetId>,
     /// Records that cannot be read or understood.
     pub findings: Vec<Finding>,
 }
@@ -93,12 +95,16 @@ impl Catalog {
                     marks.sort_by_key(|mark| mark.at);
                     loaded.entries.insert(id, Entry { manifest, proofs: marks });
                 }
-                Err(error) => loaded.findings.push(Finding {
-                    severity: Severity::Error,
-                    subject: error.object.clone(),
-                    what: error.detail.clone(),
-                    advice: error.advice().to_owned(),
-                }),
+                Err(error) => {
+                    proofs.remove(&id);
+                    loaded.unreadable.insert(id);
+                    loaded.findings.push(Finding {
+                        severity: Severity::Error,
+                        subject: error.object.clone(),
+                        what: error.detail.clone(),
+                        advice: error.advice().to_owned(),
+                    });
+                }
             }
         }
         // What was proven stays when the manifest is lost, and tells of the loss.
@@ -106,8 +112,7 @@ impl Catalog {
             Finding {
                 severity: Severity::Error,
                 subject: id.key(),
-                what: "something was proven of this set, but its manifest is gone or cannot be read"
-                    .to_owned(),
+                what: "something was proven of this set, but its manifest is gone".to_owned(),
                 advice:
                     "bring the manifest back from a version of the bucket, or run the backup of its day again"
                         .to_owned(),

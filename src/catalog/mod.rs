@@ -279,17 +279,20 @@ impl Catalog {
     ) -> Result<(), BucketError> {
         let body = Bytes::from(json);
         let options = PutOptions { category: None, overwrite, content_type: "application/json" };
-        let checksum = self.bucket.algorithm().map(|algorithm| {
-            let mut digest = crate::checksum::Digest::new(algorithm);
-            digest.update(&body);
-            digest.full_object()
-        });
-        self.policy
-            .run(&format!("write {key}"), &AtomicU32::new(0), || {
-                self.bucket.put(key, body.clone(), checksum.as_ref(), options)
-            })
-            .await
-            .map(|_| ())
+        loop {
+            let algorithm = self.bucket.algorithm();
+            let checksum = algorithm.map(|algorithm| {
+                let mut digest = crate::checksum::Digest::new(algorithm);
+                digest.update(&body);
+                digest.full_object()
+            });
+            let put = async || self.bucket.put(key, body.clone(), checksum.as_ref(), options).await;
+            match self.policy.run(&format!("write {key}"), &AtomicU32::new(0), put).await {
+                // A command that sends nothing else finds out here what the endpoint takes.
+                Err(error) if error.blames_checksum() && self.bucket.step_down(algorithm) => {}
+                reply => return reply.map(|_| ()),
+            }
+        }
     }
 }
 
@@ -297,7 +300,7 @@ fn damaged(key: &ObjectKey, why: &str) -> BucketError {
     BucketError {
         verb: "read manifest",
         object: key.to_string(),
-        kind: ErrorKind::Rejected,
+        kind: ErrorKind::Damaged,
         detail: why.to_owned(),
     }
 }

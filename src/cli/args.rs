@@ -242,7 +242,8 @@ Examples:
   dbbackup check --report > report.md      findings, open and closed, with their dates")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct CheckArgs {
-    /// Also measure the rate of an upload and a download (32 MiB each; nothing of it stays)
+    /// Also measure the rate of an upload and a download (32 MiB, or as much as the largest backup has; nothing of
+    /// it stays)
     #[arg(long)]
     pub speed: bool,
     /// Write nothing, not even the probe object: what these credentials may do is not tried out

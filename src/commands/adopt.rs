@@ -111,7 +111,7 @@ async fn plan(site: &Site, selector: Option<&Selector>) -> Result<Vec<Step>, Fai
         .values()
         .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
         .collect();
-    Ok(adopt::plan(&listed, &known, site.bucket.layout()))
+    Ok(adopt::plan(&listed, &known, site.bucket.layout(), crate::calendar::today().day()))
 }
 
 async fn one(

@@ -95,12 +95,17 @@ impl<'c> Run<'c> {
             site.reach().await?;
         }
         let passed = found.passed.iter().map(passed_report).collect();
-        let Planned { steps, mut findings, .. } = self.plan(&site, found).await;
+        let apps = found.apps.clone();
+        let Planned { steps, mut findings, stored } = self.plan(&site, found).await;
         if let Some(deadline) = self.deadline(&steps) {
             findings.extend(deadline.at_the_start(&self.config.state.dir));
         }
         findings.extend(unreadable(&steps));
-        let sets = steps.iter().map(planned).collect();
+        let sets: Vec<SetReport> = steps.iter().map(planned).collect();
+        if !self.config.expect.is_empty() {
+            let asked = (self.request.target, self.request.dates);
+            findings.extend(expected::missing(self.config, &site, asked, &sets, (apps, stored)).await);
+        }
         Ok(RunReport { passed, ..self.report(sets, findings) })
     }
 
@@ -139,7 +144,10 @@ impl<'c> Run<'c> {
             sets.extend(more);
             errors.extend(more_errors);
         }
-        findings.extend(deadline.and_then(|deadline| deadline.at_the_end(&sets)));
+        if let Some(late) = deadline.and_then(|deadline| deadline.at_the_end(&sets)) {
+            tracing::warn!("[LATE] {}: {}; {}", late.subject, late.what, late.advice);
+            findings.push(late);
+        }
         // After all else, so that what this run went on with is none of it.
         let sweeper = self.uploader(&site, Events::default());
         self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
@@ -201,9 +209,9 @@ impl<'c> Run<'c> {
             .zip(ids)
             .zip(known)
             .map(|((set, id), known)| {
-                let known = known.map_err(|error| error.to_string());
+                let known = known.map_err(|error| format!("{error}; {}", error.advice()));
                 let recipe = inspector.recipe(id.engine);
-                plan::decide(set, id, known, layout, self.request.overwrite, &recipe)
+                inspector.recorded(plan::decide(set, id, known, layout, self.request.overwrite, &recipe))
             })
             .collect();
         let (stored, steps) = self.without_what_was_caught_up(steps);

@@ -91,7 +91,7 @@ impl Delivery {
             run: self.run.clone(),
             host: self.host.clone(),
             why: calendar::why_category(confirmed.set().date, &self.rules),
-            inspection: report.inspection.clone(),
+            inspection: report.inspection.as_ref().map(inspect::softened),
         };
         match self.site.catalog.commit(&confirmed, stamp, self.overwrite).await {
             Ok(manifest) => {

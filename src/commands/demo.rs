@@ -51,7 +51,7 @@ pub(super) async fn serve(
     say(&format!(
         "S3 on {} with bucket {BUCKET}, kept in {}. Ctrl-C ends it.\n\nIn another terminal:\n\n  \
          export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}\n  \
-         export DBBACKUP_CONFIG={}\n  dbbackup all\n  dbbackup list\n",
+         export DBBACKUP_CONFIG='{}'\n  dbbackup all\n  dbbackup list\n",
         server.endpoint_url(),
         dir.display(),
         stage.config.display(),

@@ -378,6 +378,10 @@ fn last_line(report: Option<&RunReport>) {
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
+        let warnings = report.findings.len() - errors;
+        if warnings > 0 {
+            tracing::warn!("{warnings} warnings, which change no exit code; see above");
+        }
         if !amiss.is_empty() {
             tracing::error!("not all is well: {}; see above", amiss.join(", "));
         }

@@ -41,7 +41,11 @@ pub(super) async fn drill(
     let good = loaded.entries.into_values().filter(|entry| {
         entry.is_good() && selector.is_none_or(|selector| selector.matches(&entry.manifest.id))
     });
-    let picked = if count.is_some() { sample(good.collect(), count) } else { newest(good) };
+    let today = crate::calendar::today().day();
+    // A log or a differential alone restores nothing.
+    let alone =
+        good.filter(|entry| !entry.manifest.needs_another() && !entry.manifest.date.lies_ahead(today));
+    let picked = if count.is_some() { sample(alone.collect(), count) } else { newest(alone) };
     if picked.is_empty() {
         tracing::warn!("no good backup fits: there is nothing to drill");
         return Ok(ExitCode::NothingFound);

@@ -59,11 +59,15 @@ pub(super) async fn estimate(
             ui::notice(text);
         }
     };
-    let line = match line {
-        Line::Told(rate) => rate,
+    for path in &paths {
+        crate::source::may_read(path).with_context(|| format!("estimate {}", path.display()))?;
+    }
+    let (line, rate) = match line {
+        Line::Told(rate) => (rate, rate.to_string()),
         Line::Measured(site) => {
             notice(&format!("measuring the line to {}", site.bucket.name()));
-            measured(&site).await?
+            let rate = measured(&site).await?;
+            (rate, crate::transfer::rate(rate.bytes(), 1.0))
         }
     };
     let mut files = Vec::new();
@@ -87,7 +91,7 @@ pub(super) async fn estimate(
     let text = if json {
         serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
     } else {
-        text(&document, line)
+        text(&document, &rate)
     };
     ui::result(&text).map_err(anyhow::Error::from)?;
     Ok(ExitCode::Done)
@@ -150,7 +154,7 @@ fn noise() -> Vec<u8> {
     (0..PART / 8).flat_map(|_| next()).collect()
 }
 
-fn text(document: &Document, line: Rate) -> String {
+fn text(document: &Document, line: &str) -> String {
     use std::fmt::Write as _;
     let mut text = format!("Line: {line}\n");
     for file in &document.files {

@@ -73,7 +73,9 @@ pub(super) async fn missing(
             engine: set.engine,
             app: &set.app,
             date: set.date,
-            stored: matches!(set.status, Status::Sent | Status::Skipped) && !set.is_cut_short(),
+            // A plan is as good as it can be.
+            stored: matches!(set.status, Status::Sent | Status::Skipped | Status::Planned)
+                && !set.is_cut_short(),
             cut_short: set.is_cut_short(),
             why: if set.is_cut_short() { "it is cut short" } else { &set.why },
         })

@@ -1,7 +1,7 @@
 //! Inspection within a run: which sets, when, with what history; and waiting for those being written.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
@@ -15,7 +15,7 @@ use crate::codec::Recipe;
 use crate::config::{Config, OnCutShort, Source};
 use crate::engines::{self, BackupSet};
 use crate::formats::{Facts, Judgement};
-use crate::inspect::{self, Measure};
+use crate::inspect::{self, Measure, Rest};
 use crate::model::{DateRange, Engine, RelPath, SetId, Verdict};
 use crate::plan::{self, Action, RefuseReason, Step};
 use crate::transfer::ConfirmedSet;
@@ -37,6 +37,8 @@ pub(super) struct Inspector {
     settle_wait: Duration,
     on_cut_short: OnCutShort,
     strict: bool,
+    /// That writers cannot be seen is said once.
+    blind: Arc<Once>,
     /// The operator's checks load the database server: one at a time.
     checks: Arc<Semaphore>,
 }
@@ -51,6 +53,7 @@ impl Inspector {
             settle_wait: backup.settle_wait,
             on_cut_short: backup.on_cut_short,
             strict: backup.strict,
+            blind: Arc::new(Once::new()),
             checks: Arc::new(Semaphore::new(1)),
         }
     }
@@ -129,16 +132,29 @@ impl Inspector {
         }
         let measure = self.measure(&step, history).await;
         let (set, settle_time) = (step.set.clone(), self.settle_time);
+        let blind = self.blind.clone();
         let looked = tokio::task::spawn_blocking(move || {
-            inspect::being_written(&set, settle_time, SystemTime::now()).map_or_else(
-                || inspect::judge(&set, &measure),
-                |why| unseen(Verdict::StillBeingWritten { why }),
-            )
+            match inspect::rest(&set, settle_time, SystemTime::now()) {
+                Rest::BeingWritten(why) => return unseen(Verdict::StillBeingWritten { why }),
+                Rest::Unseen(why) => blind.call_once(|| {
+                    tracing::warn!("{}: {why}; the same holds for others of this run", set.path.display());
+                }),
+                Rest::Left => {}
+            }
+            inspect::judge(&set, &measure)
         });
         let judgement = looked.await.unwrap_or_else(|error| {
             unseen(Verdict::NotJudged { why: format!("the inspection itself failed: {error}") })
         });
         self.decide(step, judgement)
+    }
+
+    /// What is recorded of a set, by today's configuration.
+    pub(super) fn recorded(&self, mut step: Step) -> Step {
+        if let Some(inspection) = step.inspection.as_mut().filter(|_| self.strict) {
+            inspect::harden(inspection);
+        }
+        step
     }
 
     fn decide(&self, step: Step, mut judgement: Judgement) -> Step {
@@ -185,8 +201,8 @@ impl Inspector {
     async fn look_again(&self, step: Step, rules: &CategoryRules, overwrite: Overwrite) -> Step {
         let (set, settle_time) = (step.set.clone(), self.settle_time);
         let writing =
-            tokio::task::spawn_blocking(move || inspect::being_written(&set, settle_time, SystemTime::now()));
-        if let Ok(Some(why)) = writing.await {
+            tokio::task::spawn_blocking(move || inspect::rest(&set, settle_time, SystemTime::now()));
+        if let Ok(Rest::BeingWritten(why)) = writing.await {
             return Step { action: Action::Wait(why), ..step };
         }
         let Some(source) = self.source(step.id.engine).cloned() else { return step };
@@ -196,9 +212,11 @@ impl Inspector {
             Err(error) => return refused(step, format!("it cannot be looked at again: {error}")),
         };
         let id = plan::identify(&set, rules);
-        let known = self.site.catalog.look_at(&id).await.map_err(|error| error.to_string());
+        let known = self.site.catalog.look_at(&id).await;
+        let known = known.map_err(|error| format!("{error}; {}", error.advice()));
         let step =
             plan::decide(set, id, known, self.site.bucket.layout(), overwrite, &self.recipe(step.id.engine));
+        let step = self.recorded(step);
         let history = self.history(&step.id).await.unwrap_or_default();
         self.inspect(step, &history).await
     }

@@ -9,12 +9,17 @@ use tokio_util::sync::CancellationToken;
 use super::placing::{Item, fetch_failure, folder, packed, place_failure, room, single};
 use super::retrieve::{self, Reading, Retrieval};
 use super::setup::{Failure, Site, identities};
+use crate::bucket::ErrorKind;
+use crate::calendar;
 use crate::catalog::Entry;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
-use crate::restore::{Existing, Located, Place, locate, locate_latest, remove_if_nothing_arrived};
+use crate::restore::{
+    Existing, LocateError, Located, Place, locate, locate_latest, locate_unrecorded,
+    remove_if_nothing_arrived,
+};
 use crate::transfer::{Downloader, FetchError, Wanted, stored_name};
 use crate::ui;
 
@@ -140,7 +145,13 @@ pub(super) async fn restore(
 async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
     match what {
         What::Key { key, unproven } => {
-            let located = locate(key, &site.catalog, &site.bucket).await?;
+            let located = match locate(key, &site.catalog, &site.bucket).await {
+                Err(LocateError::Bucket(error)) if *unproven && error.kind == ErrorKind::Damaged => {
+                    tracing::warn!("{error}; what lies there is restored without it");
+                    locate_unrecorded(key, &site.catalog, &site.bucket).await?
+                }
+                located => located?,
+            };
             match &located {
                 Located::Loose { above: Some(above), .. } if !unproven => Err(Failure::usage(
                     anyhow::anyhow!("{above}, or `dbbackup restore --latest {}`", above.selector()),
@@ -164,13 +175,22 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
                     unread.what
                 )));
             }
-            let entry = locate_latest(loaded.entries.values(), selector, *date)?;
+            let today = calendar::today().day();
+            let entry = locate_latest(loaded.entries.values(), selector, *date, today)?;
             let newer = |other: &&Entry| {
                 let (id, newer) = (&other.manifest.id, other.manifest.date > entry.manifest.date);
-                newer && other.manifest.is_cut_short() && date.is_none() && selector.matches(id)
+                newer && date.is_none() && selector.matches(id)
             };
-            for other in loaded.entries.values().filter(newer) {
-                tracing::warn!("{} is newer and passed over: it is cut short", other.manifest.id);
+            for Entry { manifest, .. } in loaded.entries.values().filter(newer) {
+                let why =
+                    if manifest.is_cut_short() { "it is cut short" } else { "its date lies in the future" };
+                tracing::warn!("{} is newer and passed over: {why}", manifest.id);
+            }
+            if entry.manifest.needs_another() {
+                tracing::warn!(
+                    "{} restores only on top of the full backup before it: see `dbbackup list {selector}`",
+                    entry.manifest.id
+                );
             }
             if let Some(mark) = entry.failed_drill() {
                 tracing::warn!(

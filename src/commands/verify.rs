@@ -113,7 +113,8 @@ pub(super) async fn verify(
     let bad = document.faults.iter().any(|fault| fault.finding.severity == Severity::Error);
     // Whoever gives a key asks whether it opens the backups.
     let locked_out = document.identity && document.sealed > 0;
-    let code = match (bad || locked_out, sets) {
+    // A set of which nothing could be compared, or that was cut short from the start, is not good either.
+    let code = match (bad || locked_out || document.good < sets, sets) {
         (true, _) => ExitCode::Failed,
         (false, 0) => ExitCode::NothingFound,
         (false, _) => ExitCode::Done,
@@ -142,7 +143,10 @@ async fn around(site: &Site, scope: &str, loaded: &Loaded) -> Result<Vec<Fault>,
         .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
         .collect();
     let sets: BTreeSet<&SetId> = loaded.entries.keys().collect();
+    let unreadable: BTreeSet<String> = loaded.unreadable.iter().map(SetId::key).collect();
     let mut faults = verify::strangers(&listed, &known, &sets, layout);
+    // What is wrong with those is told already, and with better advice.
+    faults.retain(|fault| fault.kind != Kind::Orphaned || !unreadable.contains(&fault.finding.subject));
     match site.bucket.list_uploads(&prefix).await {
         Ok(uploads) => faults.extend(verify::unfinished(&uploads)),
         Err(error) => tracing::warn!("unfinished uploads were not looked for: {error}"),

@@ -45,7 +45,10 @@ pub(super) fn last_words(output: &Output) -> String {
     if let Some(error) = lines().find(|line| line.starts_with("ERROR ")) {
         return error.to_owned();
     }
-    let said: Vec<&str> = lines().collect();
+    // Below it the install script tells where to report bugs.
+    let telling: Vec<&str> =
+        lines().filter(|line| line.contains("[ERROR]") || line.contains("No space left")).collect();
+    let said: Vec<&str> = if telling.is_empty() { lines().collect() } else { telling };
     let from = said.len().saturating_sub(3);
     let words = said.get(from..).unwrap_or_default().join(" / ");
     if words.is_empty() { output.status.to_string() } else { words }

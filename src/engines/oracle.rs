@@ -58,6 +58,10 @@ pub(super) fn discover(mut search: Search<'_>) -> Discovery {
                 let why = match (depth, &why) {
                     (1, Why::Symlink) => wrong_level(depth),
                     (LEVEL, Why::LinkedFolder) => Why::NotABackup,
+                    (1, Why::LinkedFolder) => {
+                        search.app(rel);
+                        why
+                    }
                     (1 | LEVEL, _) => why,
                     (_, Why::Symlink) => wrong_level(depth),
                     _ => return Next::Pass,

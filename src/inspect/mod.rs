@@ -33,15 +33,31 @@ pub struct Measure {
     pub history: Vec<u64>,
 }
 
-/// Whether somebody still writes a file of the set, and what shows that. Blocks.
+/// Whether a set is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing shows that anybody writes it.
+    Left,
+    /// The same, but this user cannot see everybody; why not.
+    Unseen(String),
+    /// Somebody writes it; what shows that.
+    BeingWritten(String),
+}
+
+/// Whether somebody still writes a file of the set. Blocks.
 #[must_use]
-pub fn being_written(set: &BackupSet, settle_time: Duration, now: SystemTime) -> Option<String> {
-    set.files.iter().find_map(|file| match settle::check(&file.path, settle_time, now) {
-        Ok(Settle::BeingWritten { why }) if file.rel.is_empty() => Some(why),
-        Ok(Settle::BeingWritten { why }) => Some(format!("{}: {why}", file.rel)),
-        // What cannot be read fails when it is sent, and says why.
-        Ok(Settle::Settled | Settle::Unknown { .. }) | Err(_) => None,
-    })
+pub fn rest(set: &BackupSet, settle_time: Duration, now: SystemTime) -> Rest {
+    let mut rest = Rest::Left;
+    for file in &set.files {
+        match settle::check(&file.path, settle_time, now) {
+            Ok(Settle::BeingWritten { why }) if file.rel.is_empty() => return Rest::BeingWritten(why),
+            Ok(Settle::BeingWritten { why }) => return Rest::BeingWritten(format!("{}: {why}", file.rel)),
+            Ok(Settle::Unknown { why }) => rest = Rest::Unseen(why),
+            // What cannot be read fails when it is sent, and says why.
+            Ok(Settle::Settled | Settle::Remote) | Err(_) => {}
+        }
+    }
+    rest
 }
 
 /// Judges a set by kilobytes of its content, its date and its size. Blocks.
@@ -92,6 +108,17 @@ pub fn harden(judgement: &mut Judgement) {
     for note in &mut judgement.notes {
         note.severity = Severity::Error;
     }
+}
+
+/// As it is recorded: what made this run fail (a check that could not be started, `strict`) is no property of the
+/// content, and a later run judges it by its own configuration.
+#[must_use]
+pub fn softened(judgement: &Judgement) -> Judgement {
+    let mut judgement = judgement.clone();
+    for note in &mut judgement.notes {
+        note.severity = Severity::Warning;
+    }
+    judgement
 }
 
 /// Whether it may be counted among the good backups, and the run among those without a fault.

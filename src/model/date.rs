@@ -27,6 +27,13 @@ impl BackupDate {
         NaiveDate::from_ymd_opt(year, month, day).map(Self)
     }
 
+    /// Whether no clock on earth shows it yet when it is `today` here: a number that was taken for a date, or a
+    /// clock that was wrong. Such a set is always the newest, whatever came after it.
+    #[must_use]
+    pub fn lies_ahead(self, today: NaiveDate) -> bool {
+        today.succ_opt().is_some_and(|tomorrow| self.0 > tomorrow)
+    }
+
     /// The calendar day.
     #[must_use]
     pub const fn day(self) -> NaiveDate {

@@ -1,5 +1,7 @@
 //! From what an operator types to the objects that are meant.
 
+use chrono::NaiveDate;
+
 use crate::bucket::{Bucket, BucketError, ErrorKind, Layout, ObjectKey};
 use crate::catalog::{Catalog, Entry, Known};
 use crate::codec;
@@ -172,6 +174,19 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
     loose(text, inside, catalog, bucket).await
 }
 
+/// Locates what `text` names without asking what is recorded of it.
+///
+/// # Errors
+/// [`LocateError`].
+pub async fn locate_unrecorded(
+    text: &str,
+    catalog: &Catalog,
+    bucket: &Bucket,
+) -> Result<Located, LocateError> {
+    let inside = inside(text, bucket.layout(), bucket.name())?;
+    loose(text, inside, catalog, bucket).await
+}
+
 async fn loose(text: &str, inside: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Located, LocateError> {
     let nothing = || LocateError::Nothing(text.to_owned());
     let full = format!("{}{inside}", bucket.layout().prefix());
@@ -214,16 +229,21 @@ async fn above(text: &str, inside: &str, catalog: &Catalog) -> Result<Option<Abo
     }))
 }
 
-/// The newest stored set of an engine or app, or that of a date.
+/// The newest stored set of an engine or app, or that of a date. One that is dated after `today` comes back by
+/// its key or date only.
 pub fn locate_latest<'e>(
     entries: impl Iterator<Item = &'e Entry>,
     selector: &Selector,
     date: Option<BackupDate>,
+    today: NaiveDate,
 ) -> Result<&'e Entry, LocateError> {
     // One that was sent although it is cut short comes back by its key only.
     let (cut_short, fitting): (Vec<&Entry>, Vec<&Entry>) = entries
         .filter(|entry| selector.matches(&entry.manifest.id))
-        .filter(|entry| date.is_none_or(|date| entry.manifest.date == date))
+        .filter(|entry| match date {
+            Some(date) => entry.manifest.date == date,
+            None => !entry.manifest.date.lies_ahead(today),
+        })
         .partition(|entry| entry.manifest.is_cut_short());
     let asked = || match date {
         Some(date) => format!("{selector} of {date}"),

@@ -10,6 +10,6 @@ mod place;
 mod thaw;
 
 pub use asked::{Note, Request};
-pub use locate::{Above, LocateError, Located, locate, locate_latest};
+pub use locate::{Above, LocateError, Located, locate, locate_latest, locate_unrecorded};
 pub use place::{Existing, Place, PlaceError, remove_if_nothing_arrived};
 pub use thaw::{Estimate, Need, PRICES_OF, Typical, basis, choices, estimate, typical};

@@ -3,8 +3,8 @@
 //! What must stay true: `Settled` is said only where the kernel answered that nobody on this machine has
 //! the file open for writing, and it has been left alone for the settle time: RMAN closes a piece before
 //! it begins the next, and scripts append to a dump command by command. Where the kernel does not answer
-//! (another host may write on a network file system; another owner's file), it is `Unknown`, never
-//! `Settled`. A writer that opens the file later is seen by the comparison of size, mtime, ctime and inode
+//! (another host may write on a network file system; another owner's file), it is `Remote` or `Unknown`,
+//! never `Settled`. A writer that opens the file later is seen by the comparison of size, mtime, ctime and inode
 //! before and after the read.
 
 use std::fs::{self, OpenOptions};
@@ -34,6 +34,8 @@ pub enum Settle {
         /// What could not be learnt.
         why: String,
     },
+    /// Nothing on this machine writes it; it lies on another one, whose processes nobody here can see.
+    Remote,
 }
 
 /// Asks of the regular file at `path` at the time `now` whether it has settled: by its name, its
@@ -67,6 +69,7 @@ pub fn check(path: &Path, settle_time: Duration, now: SystemTime) -> io::Result<
     Ok(match open_writer(&meta) {
         Scan::Found(writer) => being_written(format!("{writer} has it open for writing")),
         Scan::None if lease == Lease::Unknown => Settle::Settled,
+        Scan::None | Scan::Incomplete if lease == Lease::Remote => Settle::Remote,
         Scan::None | Scan::Incomplete => Settle::Unknown {
             why: "whether another process has it open for writing cannot be seen: neither a lease (needs the file's \
                   owner or CAP_LEASE) nor all processes' open files (needs root)"
@@ -144,8 +147,10 @@ fn open_writer(meta: &fs::Metadata) -> Scan {
             }
         };
         for descriptor in descriptors.flatten() {
-            let same = fs::metadata(descriptor.path())
-                .is_ok_and(|open| open.dev() == meta.dev() && open.ino() == meta.ino());
+            let open = fs::metadata(descriptor.path());
+            // Of a process with more rights its own user sees the numbers, and not what is behind them.
+            complete &= !matches!(&open, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+            let same = open.is_ok_and(|open| open.dev() == meta.dev() && open.ino() == meta.ino());
             let info = process.path().join("fdinfo").join(descriptor.file_name());
             if same && writes(&fs::read_to_string(info).unwrap_or_default()) {
                 let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();

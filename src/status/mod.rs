@@ -154,9 +154,16 @@ fn judge_app(
         if let Some(what) = broken(entry, listed) {
             state = State::Critical;
             why.push(format!("{} is damaged: {what}; see `dbbackup verify`", entry.manifest.id));
+        } else if entry.is_good() && entry.manifest.date.lies_ahead(now.date()) {
+            state = State::Critical;
+            why.push(format!("{} is dated in the future and not counted", entry.manifest.id));
         } else if entry.is_good() {
             good.push(entry);
         }
+    }
+    if !good.is_empty() && good.iter().all(|entry| entry.manifest.needs_another()) {
+        state = State::Critical;
+        why.push("there is no full backup, and those that there are restore only on top of one".to_owned());
     }
     good.sort_by_key(|entry| (entry.manifest.date, entry.manifest.created));
     let newest = good.pop();
@@ -306,6 +313,31 @@ mod tests {
             let apps = judge(std::slice::from_ref(&entry), &listed, &[], at("2025-08-19T03:00:00"));
             assert_eq!((apps[0].state, &apps[0].newest), (State::Critical, &None));
         }
+    }
+
+    #[test]
+    fn set_of_the_future_hides_no_old_one() {
+        let entries = [
+            entry("mysql/shop/weekly/shop_20250701.sql", "2025-07-01", 100),
+            entry("mysql/shop/weekly/shop_20451122.sql", "2045-11-22", 100),
+        ];
+        let listed: Vec<Listed> = entries.iter().map(object).collect();
+        let app = &judge(&entries, &listed, &[], at("2025-08-19T03:00:00"))[0];
+        assert_eq!(app.state, State::Critical);
+        assert_eq!(app.newest.as_ref().unwrap().date.to_string(), "2025-07-01");
+        assert_eq!(app.why.len(), 2, "{:?}", app.why);
+    }
+
+    #[test]
+    fn logs_without_a_full_backup_are_critical() {
+        let log = entry("mssql/crm/weekly/crm_20250818.trn", "2025-08-18", 100);
+        let full = entry("mssql/crm/weekly/crm_20250818.bak", "2025-08-18", 100);
+        let state = |entries: &[Entry]| {
+            let listed: Vec<Listed> = entries.iter().map(object).collect();
+            judge(entries, &listed, &[], at("2025-08-19T03:00:00"))[0].state
+        };
+        assert_eq!(state(std::slice::from_ref(&log)), State::Critical);
+        assert_eq!(state(&[log, full]), State::Ok);
     }
 
     #[test]

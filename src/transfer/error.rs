@@ -137,7 +137,8 @@ impl FileError {
                 "look at the job that made it and back up again; to send it all the same, set on_cut_short = \"send\""
             }
             Self::OtherContent { .. } => {
-                "compare the two; to store this one instead, on a versioned bucket, run with --replace"
+                "compare the two; to store this one instead, on a versioned bucket, run with --replace; where that was given and \
+                 `encrypt` is newer than what is stored, remove its manifest and its objects first"
             }
             Self::NotCompared { .. } => {
                 "compare it with an identity that may read, or restore it elsewhere and look"

@@ -72,6 +72,20 @@ fn a_failed_drill_is_known_to_status_and_to_whoever_restores_until_one_passes() 
 }
 
 #[test]
+fn a_check_that_could_not_be_started_fails_its_run_and_no_later_one() {
+    let world = World::new();
+    world.bak("hr/hr_20250818.bak", 40_000);
+    let with = |program: &str| {
+        let check = format!("exclude = [\"api1/test\"]\ncheck_command = [\"{program}\", \"{{path}}\"]");
+        world.configure(|text| text.replace("exclude = [\"api1/test\"]", &check));
+    };
+    with("/nowhere/check");
+    world.backup().exits(1).says("could not be started");
+    with("/bin/true");
+    world.backup().exits(0).says("[SKIP]");
+}
+
+#[test]
 fn a_drill_that_could_not_be_held_says_nothing_of_the_backup() {
     let world = World::new();
     world.bak("hr/hr_20250818.bak", 40_000);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::world::{MONTHLY, WEEKLY, World};
+use crate::support::world::{MONTHLY, WEEKLY, World, assert_same};
 
 fn stored() -> World {
     let world = World::new();
@@ -133,6 +133,48 @@ fn what_verify_says_to_do_of_a_lost_object_brings_it_back() {
     world.delete(&format!("backup/_catalog/{key}/manifest.json"));
     world.backup().exits(0).says("[SUCCESS] mysql/shop");
     world.run(&["verify"]).exits(0);
+}
+
+#[test]
+fn a_damaged_manifest_is_told_with_what_helps_and_does_not_stand_in_the_way() {
+    let world = World::new();
+    world.company();
+    world.backup().exits(0);
+    let key = "mysql/shop/weekly/shop_20250818.sql";
+    let manifest = format!("backup/_catalog/{key}/manifest.json");
+    world.put(&manifest, "garbage");
+    let verified = world.run(&["verify"]).exits(1);
+    assert!(
+        verified.stdout.contains("or remove it, and run the backup of its day again"),
+        "{}",
+        verified.stdout
+    );
+    assert!(!verified.stdout.contains("ORPHANED"), "{}", verified.stdout);
+    world.backup().exits(1).says("or remove it, and run the backup of its day again");
+    world.run(&["restore", key]).exits(1).says("or remove it");
+    world.run(&["restore", key, "--unproven"]).exits(1).says("restored without it");
+    assert_same(&world.path("mysql/shop/shop_20250818.sql"), &world.path("out/shop_20250818.sql"));
+    world.delete(&manifest);
+    world.backup().exits(0);
+    world.run(&["verify"]).exits(0);
+}
+
+#[test]
+fn a_backup_of_the_future_is_not_the_latest() {
+    let world = World::new();
+    let dump = world.dump("shop/shop_20250818.sql");
+    world.dump("shop/shop_20901122.sql");
+    world.run(&["all", "--since", "2025-08-18", "--until", "2025-08-18"]).exits(0);
+    world.run(&["all", "--date", "2090-11-22"]).exits(0);
+    let latest = world.run(&["restore", "--latest", "mysql/shop"]).exits(0);
+    assert!(
+        latest.stderr.contains("shop_20901122.sql is newer and passed over: its date"),
+        "{}",
+        latest.stderr
+    );
+    assert_same(&dump, &world.path("out/shop_20250818.sql"));
+    let status = world.run(&["status"]).exits(1);
+    assert!(status.stdout.contains("shop_20901122.sql is dated in the future"), "{}", status.stdout);
 }
 
 #[test]

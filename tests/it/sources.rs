@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use dbbackup::embedded::{Fault, Op, Rule};
 
+use rustix::thread::CapabilitySet;
+
 use crate::support::world::{WEEKLY, World};
 
 const EVERY_MYSQL: &str = "[[expect]]\nengine = \"mysql\"\napp = \"*\"\nschedule = \"daily\"\n";
@@ -65,6 +67,41 @@ fn what_a_catch_up_finds_stored_is_not_missed_by_whoever_may_only_write() {
     world.faults().write_only();
     world.run(&["all"]).exits(0).says("3 backups uploaded to S3.");
     world.run(&["all"]).exits(0);
+}
+
+#[test]
+fn an_app_whose_directory_is_a_link_elsewhere_is_missed_where_every_app_is_expected() {
+    let world = World::new();
+    world.company();
+    world.write("elsewhere/erp/erp_20250818.sql", "x");
+    symlink(world.path("elsewhere/erp"), world.path("mysql/erp")).unwrap();
+    world.backup().exits(0).says("a symbolic link to a folder elsewhere").says("1 warnings");
+    world.configure(|text| format!("{text}{EVERY_MYSQL}"));
+    let run = world.backup().exits(1);
+    assert!(run.stderr.contains("mysql/erp: the source never produced its backup"), "{}", run.stderr);
+    let planned = world.run(&["all", "--date", WEEKLY, "--dry-run"]).exits(1);
+    assert!(planned.stdout.contains("mysql/erp: the source never produced"), "{}", planned.stdout);
+}
+
+#[test]
+fn whoever_cannot_see_writers_says_so_once() {
+    let world = World::new();
+    world.company();
+    for file in ["mysql/shop/shop_20250818.sql", "mssql/crm/crm_20250818.bak"] {
+        let stranger = std::os::unix::fs::chown(world.path(file), Some(12_345), None);
+        if stranger.is_err() {
+            eprintln!("not tested: only root gives files to others");
+            return;
+        }
+    }
+    // Neither owner nor with the right to ask the kernel for a lease, nor to look into other processes.
+    let blind = CapabilitySet::LEASE | CapabilitySet::SYS_PTRACE;
+    let run = world.begin_without(blind, &["all", "--date", WEEKLY]).finish().exits(0);
+    let told = run.stderr.matches("whether another process has it open for writing cannot be seen").count();
+    assert_eq!(told, 1, "{}", run.stderr);
+    let world = World::new();
+    world.company();
+    assert!(!world.backup().exits(0).stderr.contains("cannot be seen"));
 }
 
 #[test]

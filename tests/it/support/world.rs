@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use dbbackup::embedded::{self, Faults, Op, Options, Server};
+use rustix::thread::CapabilitySet;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -200,22 +201,24 @@ outage_patience = "0s"
 
     /// Begins what [`World::run_unprivileged`] does, and does not wait.
     pub fn begin_unprivileged(&self, args: &[&str]) -> Running {
-        use rustix::thread::{
-            CapabilitySet, capabilities, remove_capability_from_bounding_set, set_capabilities,
-        };
+        self.begin_without(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH, args)
+    }
+
+    /// Begins it without some rights of root.
+    pub fn begin_without(&self, rights: CapabilitySet, args: &[&str]) -> Running {
+        use rustix::thread::{capabilities, remove_capability_from_bounding_set, set_capabilities};
         let mut command = self.command(args);
         // Linux keeps capabilities by thread, and a child has those of the thread that started it.
         std::thread::scope(|scope| {
             scope
                 .spawn(move || {
-                    let reading = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
-                    for one in [CapabilitySet::DAC_OVERRIDE, CapabilitySet::DAC_READ_SEARCH] {
+                    for one in rights.iter() {
                         let _without_privileges = remove_capability_from_bounding_set(one);
                     }
                     let mut sets = capabilities(None).unwrap();
-                    sets.effective -= reading;
-                    sets.permitted -= reading;
-                    sets.inheritable -= reading;
+                    sets.effective -= rights;
+                    sets.permitted -= rights;
+                    sets.inheritable -= rights;
                     set_capabilities(None, sets).unwrap();
                     Running::new(command.spawn().unwrap())
                 })
