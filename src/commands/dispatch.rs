@@ -11,7 +11,7 @@ use super::setup::{Failure, Site};
 use super::signals::Signals;
 use super::{
     adopt, check, completions, config_check, drill, estimate, list, man, policy, restore, show, status,
-    verify,
+    verify, zone,
 };
 use crate::bucket::{Overwrite, Tier};
 use crate::calendar::{self, Day};
@@ -134,6 +134,7 @@ impl Terminal {
     }
 
     async fn backup(&self, config: &Config, args: &BackupArgs) -> Result<ExitCode, Failure> {
+        zone::refuse_unknown()?;
         let dates = args.days().resolve(calendar::today()).map_err(Failure::usage)?;
         let catch_up = args.catch_up_days(config.backup.catch_up_days);
         let request = Request {

@@ -34,5 +34,6 @@ mod steps;
 #[cfg(feature = "embedded")]
 mod tape;
 mod verify;
+mod zone;
 
 pub use dispatch::run;

@@ -5,11 +5,15 @@
 //! the manifest; nothing on the disk is written over without the operator's word.
 
 mod asked;
+mod error;
 mod locate;
+mod partial;
 mod place;
 mod thaw;
 
 pub use asked::{Note, Request};
+pub use error::PlaceError;
 pub use locate::{Above, LocateError, Located, locate, locate_latest, locate_unrecorded};
-pub use place::{Existing, Place, PlaceError, remove_if_nothing_arrived};
+pub use partial::remove_if_nothing_arrived;
+pub use place::{Existing, Place};
 pub use thaw::{Estimate, Need, PRICES_OF, Typical, basis, choices, estimate, typical};

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, openat, renameat_with, statvfs};
 use rustix::io::Errno;
 
+use super::error::PlaceError;
+use super::partial::{allocated, is_empty, journal, partial_name};
 use crate::model::SetKind;
 use crate::transfer::stored_name;
 
@@ -19,92 +21,6 @@ pub enum Existing {
     Keep,
     /// The operator said `--force`.
     Replace,
-}
-
-/// Why a restore cannot go there.
-#[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
-    /// Something is there.
-    #[error("{} exists already and is not overwritten; use --to with another directory, or --force", .0.display())]
-    Exists(PathBuf),
-    /// A partial name that no restore began.
-    #[error(
-        "{} is there, and no restore began it (no {} is beside it); move it away, use --to with another directory, or \
-         --force",
-        partial.display(),
-        journal.display()
-    )]
-    NotOurs {
-        /// The partial name.
-        partial: PathBuf,
-        /// What would tell.
-        journal: PathBuf,
-    },
-    /// A folder where a file is to be, or the other way.
-    #[error("{} is {is}, and what is restored is {wanted}; move it away, or use --to with another directory", path.display())]
-    OtherKind {
-        /// The destination.
-        path: PathBuf,
-        /// What it is.
-        is: &'static str,
-        /// What it would be.
-        wanted: &'static str,
-    },
-    /// A folder that holds more than is restored: it would go with the rest.
-    #[error(
-        "{} has {count} files that are not in the backup, such as {first}, and --force would remove them; move them away, \
-         or use --to with another directory",
-        path.display()
-    )]
-    Strangers {
-        /// The destination.
-        path: PathBuf,
-        /// How many.
-        count: usize,
-        /// One of them, below the destination.
-        first: String,
-    },
-    /// Too little room.
-    #[error(
-        "restoring needs {needed} bytes for {} and {} has {free} bytes free, {} too few; make room, or use --to with \
-         another directory",
-        target.display(),
-        dir.display(),
-        needed.saturating_sub(*free)
-    )]
-    NoSpace {
-        /// The destination directory.
-        dir: PathBuf,
-        /// What was to be written.
-        target: PathBuf,
-        /// Bytes wanted.
-        needed: u64,
-        /// Bytes there.
-        free: u64,
-    },
-    /// Another restore writes there.
-    #[error("another restore is writing {}", .0.display())]
-    Busy(PathBuf),
-    /// What is written there could be exchanged after it was compared.
-    #[error(
-        "{} was made by another user, or others may write to it: what is restored there could be exchanged; remove it, \
-         or use --to with another directory",
-        .0.display()
-    )]
-    Foreign(PathBuf),
-    /// A path out of the bucket that would leave the destination.
-    #[error("`{0}` is no safe path below the destination")]
-    Unsafe(String),
-    /// The system's words.
-    #[error("{verb} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        verb: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
 }
 
 /// A destination: `DIR/NAME`, written as `DIR/NAME.partial`.
@@ -294,60 +210,6 @@ impl Place {
     }
 }
 
-/// Removes a partial file or folder of which the journal says that no range of it arrived: what it has is room.
-///
-/// # Errors
-/// The system's.
-pub fn remove_if_nothing_arrived(partial: &Path) -> io::Result<()> {
-    let journal = journal(partial);
-    match fs::metadata(&journal) {
-        Ok(there) if there.len() == 0 => {}
-        Ok(_) | Err(_) => return Ok(()),
-    }
-    let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
-    if partial.symlink_metadata().is_ok_and(|there| there.is_dir()) {
-        fs::remove_dir_all(partial)?;
-    } else {
-        fs::remove_file(partial).or_else(gone)?;
-        fs::remove_file(stored_name(partial)).or_else(gone)?;
-    }
-    fs::remove_file(&journal)
-}
-
-/// Bytes of the longest name that Linux file systems take, less those of the longest name beside a partial one's.
-const NAME_MAX: usize = 255 - ".dbbackup-stored".len();
-const PARTIAL: &str = ".partial";
-
-/// The name while it is not complete: cut, and told apart by a number, where it would be too long.
-fn partial_name(name: &str) -> String {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    if name.len() + PARTIAL.len() <= NAME_MAX {
-        return format!("{name}{PARTIAL}");
-    }
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let number = format!("-{:016x}", hasher.finish());
-    let kept = name.floor_char_boundary(NAME_MAX - PARTIAL.len() - number.len());
-    format!("{}{number}{PARTIAL}", name.get(..kept).unwrap_or_default())
-}
-
-fn journal(partial: &Path) -> PathBuf {
-    let mut name = partial.to_owned().into_os_string();
-    name.push(".ranges");
-    name.into()
-}
-
-/// Whether nothing that anybody could miss has that name.
-fn is_empty(partial: &Path) -> bool {
-    match partial.symlink_metadata() {
-        Ok(there) if there.is_dir() => {
-            fs::read_dir(partial).is_ok_and(|mut entries| entries.next().is_none())
-        }
-        Ok(there) => there.is_file() && there.len() == 0,
-        Err(_) => true,
-    }
-}
-
 fn open_new(path: &Path) -> Result<File, PlaceError> {
     let open = || options().write(true).truncate(false).open(path);
     let opened = match open() {
@@ -389,12 +251,6 @@ fn options() -> fs::OpenOptions {
         .mode(0o600)
         .custom_flags(i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0));
     options
-}
-
-/// Bytes on the disk that a partial file or folder has taken; none where there is none.
-fn allocated(partial: &Path) -> u64 {
-    let files = walkdir::WalkDir::new(partial).into_iter().filter_map(Result::ok);
-    files.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
 }
 
 fn locked(path: &Path, file: File) -> Result<File, PlaceError> {

@@ -20,6 +20,16 @@ fn a_date_that_is_none_exits_2() {
 }
 
 #[test]
+fn a_time_zone_that_cannot_be_read_exits_2() {
+    let world = World::new();
+    world.company();
+    for (zone, code) in [("CET-1CEST", 2), ("Europe/Atlantis", 2), ("CET-1CEST,M3.5.0,M10.5.0/3", 0)] {
+        let run = world.run_under(&["all", "--date", WEEKLY], &[("TZ", zone)]).exits(code);
+        assert_eq!(run.stderr.contains(&format!("TZ is `{zone}`")), code == 2, "{}", run.stderr);
+    }
+}
+
+#[test]
 fn two_targets_exit_2() {
     World::new().run(&["oracle", "mysql"]).exits(2).says("mysql");
 }

@@ -1,0 +1,53 @@
+//! The time zone of `TZ`: of one that cannot be read UTC would be made without a word, and yesterday might be
+//! another day.
+
+use std::path::Path;
+
+use regex::Regex;
+
+use super::setup::Failure;
+
+/// Where zones lie by name.
+const DIRS: [&str; 3] = ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo"];
+
+/// Refuses to tell which day it is by a zone that is none.
+pub(super) fn refuse_unknown() -> Result<(), Failure> {
+    match std::env::var_os("TZ") {
+        Some(zone) if !zone.to_str().is_some_and(is_known) => Err(Failure::usage(anyhow::anyhow!(
+            "TZ is `{}`, which is no time zone that can be read here, so it is not known which day it is; use a name such \
+             as Europe/Berlin, and see that tzdata is installed",
+            zone.display()
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A file, or a rule as POSIX writes it ("TZ Variable"), with the days of daylight saving time where there is any.
+fn is_known(zone: &str) -> bool {
+    const NAME: &str = "(<[-+0-9A-Za-z]+>|[A-Za-z]{3,})";
+    const OFFSET: &str = r"[-+]?\d{1,3}(:\d{2}){0,2}";
+    let zone = zone.strip_prefix(':').unwrap_or(zone);
+    if ["", "UTC", "GMT", "localtime"].contains(&zone) {
+        return true;
+    }
+    if DIRS.iter().any(|dir| Path::new(dir).join(zone).is_file()) {
+        return true;
+    }
+    let rule = format!("^{NAME}{OFFSET}({NAME}({OFFSET})?,.+)?$");
+    Regex::new(&rule).is_ok_and(|rule| rule.is_match(zone))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zone_without_its_rule_is_none() {
+        for zone in ["", "UTC", ":UTC", "UTC0", "CET-1", "<+0330>-3:30", "CET-1CEST,M3.5.0,M10.5.0/3"] {
+            assert!(is_known(zone), "{zone}");
+        }
+        for zone in ["CET-1CEST", "Europe/Atlantis", "nonsense", "/nowhere/zone"] {
+            assert!(!is_known(zone), "{zone}");
+        }
+    }
+}
