@@ -32,7 +32,8 @@ pub struct RestoreArgs {
     /// Directory to write to [default: the current one]
     #[arg(long, value_name = "DIR", conflicts_with = "stdout")]
     pub to: Option<PathBuf>,
-    /// Overwrite files that are there
+    /// Overwrite what is there of the backup; other files in a folder, and a folder in a file's place, stay
+    /// and are an error
     #[arg(long, conflicts_with = "stdout")]
     pub force: bool,
     /// Also take objects without a manifest: sent by another program, or not completely

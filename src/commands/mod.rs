@@ -21,6 +21,7 @@ mod inspecting;
 mod late;
 mod list;
 mod man;
+mod on_disk;
 mod placing;
 mod policy;
 mod record;

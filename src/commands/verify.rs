@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -13,12 +12,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::on_disk::{self, OnDisk};
 use super::setup::{Failure, Site, identities};
 use crate::bucket::ObjectKey;
 use crate::catalog::{Entry, Loaded, Shown};
-use crate::checksum::{Algorithm, Digest};
+use crate::checksum::Digest;
 use crate::config::Config;
-use crate::manifest::{Content, Manifest, StoredFile};
+use crate::manifest::{Manifest, StoredFile};
 use crate::model::{ExitCode, Selector, SetId, Severity};
 use crate::printable::printable;
 use crate::transfer::{Downloader, Wanted};
@@ -55,6 +55,10 @@ struct Document {
     reread: bool,
     /// Objects that are encrypted to others than the identities given: compared as they are stored.
     sealed: usize,
+    /// Files on this host that were compared, with `--local`.
+    local_compared: Option<usize>,
+    /// Files that are no longer on this host, or came from another.
+    local_gone: Option<usize>,
     /// Whether secret keys were given.
     identity: bool,
     seconds: f64,
@@ -95,7 +99,7 @@ pub(super) async fn verify(
     };
     let sealed = if query.reread { files.filter(closed).count() } else { 0 };
     let checker = Checker { site, downloader, local: query.local, reread: query.reread };
-    let (good, recorded) = checker.check(entries, &mut faults).await?;
+    let Tally { good, recorded, compared, gone } = checker.check(entries, &mut faults).await?;
     drop(checker);
     bars.finish().await;
     let document = Document {
@@ -106,6 +110,8 @@ pub(super) async fn verify(
         recorded,
         reread: query.reread,
         sealed,
+        local_compared: query.local.then_some(compared),
+        local_gone: query.local.then_some(gone),
         identity,
         seconds: begun.elapsed().as_secs_f64(),
         faults,
@@ -175,8 +181,8 @@ struct Checker {
 }
 
 impl Checker {
-    /// Adds what is wrong to `faults`; returns how many sets are good, and of how many that is recorded.
-    async fn check(&self, entries: Vec<Entry>, faults: &mut Vec<Fault>) -> Result<(usize, usize), Failure> {
+    /// Adds what is wrong to `faults`.
+    async fn check(&self, entries: Vec<Entry>, faults: &mut Vec<Fault>) -> Result<Tally, Failure> {
         let places = Arc::new(Semaphore::new(SETS_AT_ONCE));
         let mut tasks = JoinSet::new();
         for entry in entries {
@@ -188,18 +194,20 @@ impl Checker {
             });
         }
         let mut by_set = BTreeMap::new();
-        let (mut good, mut recorded) = (0, 0);
+        let mut tally = Tally::default();
         while let Some(done) = tasks.join_next().await {
             let (id, found) =
                 done.map_err(|error| anyhow::anyhow!("internal: a set's task ended: {error}"))?;
             let found = found?;
             let cut_short = found.cut_short;
-            good += usize::from(found.faults.is_empty() && cut_short.is_none());
-            recorded += usize::from(found.recorded);
+            tally.good += usize::from(found.faults.is_empty() && cut_short.is_none());
+            tally.recorded += usize::from(found.recorded);
+            tally.compared += found.compared;
+            tally.gone += found.gone;
             by_set.insert(id, found.faults.into_iter().chain(cut_short));
         }
         faults.extend(by_set.into_values().flatten());
-        Ok((good, recorded))
+        Ok(tally)
     }
 
     async fn set(&self, entry: &Entry) -> Result<Found, Failure> {
@@ -222,15 +230,15 @@ impl Checker {
                 faults.push(fault);
             }
         }
-        if self.local {
-            faults.extend(local(manifest).await?);
-        }
+        let OnDisk { faults: on_disk, compared, gone } =
+            if self.local { on_disk::compare(manifest).await? } else { OnDisk::default() };
+        faults.extend(on_disk);
         let proven = faults.iter().all(|fault| fault.kind == Kind::OtherOnDisk);
         let shown = if self.reread { Shown::Reread } else { Shown::Stored };
         // That S3 still has what it confirmed is no news, and a record of it each night would fill the bucket.
         let news = self.reread || entry.proof() < shown.proof();
         let recorded = proven && news && self.record(manifest, shown, begun.elapsed().as_secs_f64()).await;
-        Ok(Found { faults, cut_short: verify::cut_short(manifest), recorded })
+        Ok(Found { faults, cut_short: verify::cut_short(manifest), recorded, compared, gone })
     }
 
     /// The manifest's own bytes against the checksum that S3 keeps of them.
@@ -289,64 +297,22 @@ struct Found {
     /// Not of what lies in the bucket, but of what it was from the start.
     cut_short: Option<Fault>,
     recorded: bool,
+    compared: usize,
+    gone: usize,
+}
+
+/// Of all sets.
+#[derive(Debug, Default)]
+struct Tally {
+    good: usize,
+    /// Of how many it was recorded.
+    recorded: usize,
+    compared: usize,
+    gone: usize,
 }
 
 fn key(file: &StoredFile) -> anyhow::Result<ObjectKey> {
     ObjectKey::new(file.key.clone()).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))
-}
-
-/// The set's files on this host, where it came from here and they are still there.
-async fn local(manifest: &Manifest) -> Result<Vec<Fault>, Failure> {
-    if manifest.host != crate::source::host_name() {
-        return Ok(Vec::new());
-    }
-    let manifest = manifest.clone();
-    tokio::task::spawn_blocking(move || {
-        manifest.contents().iter().filter_map(|file| on_disk(&manifest, file)).collect()
-    })
-    .await
-    .map_err(|error| Failure::from(anyhow::anyhow!("internal: a reading thread ended: {error}")))
-}
-
-fn on_disk(manifest: &Manifest, file: &Content<'_>) -> Option<Fault> {
-    let mut path = PathBuf::from(&manifest.source);
-    if !file.path.is_empty() {
-        path.push(file.path.as_str());
-    }
-    let fault = |what: String| {
-        Some(Fault::error(
-            Kind::OtherOnDisk,
-            &path.display().to_string(),
-            what,
-            "the bucket has what was sent; find out who changed the file, and send it under another name if it is wanted",
-        ))
-    };
-    let mut open = match std::fs::File::open(&path) {
-        Ok(open) => open,
-        // Swept by the source's own retention: that is its right.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-        Err(error) => return fault(format!("it cannot be read: {error}")),
-    };
-    let mut digest = Digest::new(Algorithm::Crc64Nvme);
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match open.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => digest.update(buffer.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return fault(format!("it cannot be read: {error}")),
-        }
-    }
-    if digest.len() == file.size && digest.full_object() == *file.checksum {
-        return None;
-    }
-    let now = digest.full_object();
-    fault(format!(
-        "it is not what was stored from here: {} bytes, {now}, now and {} bytes, {}, then",
-        digest.len(),
-        file.size,
-        file.checksum
-    ))
 }
 
 fn text(document: &Document) -> String {
@@ -383,6 +349,12 @@ fn text(document: &Document) -> String {
         document.seconds,
         document.recorded,
     );
+    if let (Some(compared), Some(gone)) = (document.local_compared, document.local_gone) {
+        let _infallible = writeln!(
+            text,
+            "{compared} files on this host were read and compared; {gone} are no longer here, or came from another host"
+        );
+    }
     if document.sealed > 0 {
         let why = if document.identity {
             "none of the identities that were given opens it"

@@ -68,7 +68,12 @@ fn a_folder_is_one_object_that_tar_reads_and_comes_back_as_it_was() {
     assert_eq!(manifest["files"][0]["coding"]["members"].as_array().unwrap().len(), files);
     let shown = world.run(&["show", FOLDER]).exits(0).stdout;
     assert!(shown.contains(&format!("in {files} files")), "{shown}");
-    world.run(&["verify", "--local"]).exits(0);
+    let verified = world.run(&["verify", "--local"]).exits(0);
+    assert!(
+        verified.stdout.contains(" files on this host were read and compared; 0 are no longer"),
+        "{}",
+        verified.stdout
+    );
     world.run(&["verify", "--reread"]).exits(0);
     world.run(&["drill", "oracle/erp"]).exits(0);
     world.run(&["restore", FOLDER]).exits(0);
