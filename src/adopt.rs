@@ -83,8 +83,8 @@ fn judge(id: &SetId) -> Result<BackupDate, &'static str> {
     let name = id.name.as_str();
     match (id.engine, Format::of_name(name)) {
         (Engine::Oracle, _) => return Err(FLATTENED),
-        (Engine::Mysql, Some(Format::SqlDump | Format::Compressed(_)))
-        | (Engine::Mssql, Some(Format::Mtf)) => {}
+        (Engine::Mysql, _) if engines::is_mysql_dump(name) => {}
+        (Engine::Mssql, Some(Format::Mtf)) => {}
         (Engine::Mysql, _) => {
             return Err("its name is not a dump's (.sql, .sql.gz, .sql.zst, .sql.xz, .sql.bz2)");
         }
@@ -111,7 +111,7 @@ mod tests {
         let listed: Vec<Listed> = [
             "b/mysql/shop/weekly/shop_20250818.sql",
             "b/mysql/shop/weekly/known_20250818.sql",
-            "b/mysql/shop/weekly/notes_20250818.txt",
+            "b/mysql/shop/weekly/uploads_20250818.tar.gz",
             "b/mssql/crm/monthly/crm.bak",
             "b/mysql/shop/weekly/shop_20451122_20250818.sql",
             "b/oracle/erp/weekly/full_1.bkp",
@@ -132,7 +132,7 @@ mod tests {
                 Step::Adopt { key, .. } => panic!("{key} is adopted"),
             })
             .collect();
-        assert_eq!(left[0].0, "mysql/shop/weekly/notes_20250818.txt");
+        assert_eq!(left[0].0, "mysql/shop/weekly/uploads_20250818.tar.gz");
         assert_eq!(left[1], ("mssql/crm/monthly/crm.bak", "its name has no date"));
         assert_eq!(left[2].1, "the date in its name lies in the future");
         assert_eq!(left[3], ("oracle/erp/weekly/full_1.bkp", FLATTENED));

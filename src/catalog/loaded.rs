@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::proof::{self, ProofMark, proof_mark};
+use super::proof::{self, ProofMark, Shown, proof_mark};
 use super::{Catalog, READERS};
 use crate::bucket::{BucketError, CatalogEntry, Listed};
 use crate::manifest::Manifest;
@@ -45,10 +45,16 @@ impl Entry {
             .max(self.manifest.proof())
     }
 
+    /// The last drill of it.
+    #[must_use]
+    pub fn last_drill(&self) -> Option<&ProofMark> {
+        proof::last_drill(&self.proofs)
+    }
+
     /// The last drill of it, where that failed.
     #[must_use]
     pub fn failed_drill(&self) -> Option<&ProofMark> {
-        proof::failed_drill(&self.proofs)
+        self.last_drill().filter(|mark| mark.shown == Shown::Failed)
     }
 
     /// Whether it may be counted on: proven to lie in the bucket as it was, and not cut short before.
@@ -107,7 +113,8 @@ impl Catalog {
                 }
             }
         }
-        // What was proven stays when the manifest is lost, and tells of the loss.
+        // What was proven stays when the manifest is lost, and tells of the loss; what failed may have been removed.
+        proofs.retain(|_, marks| marks.iter().any(|mark| mark.shown != Shown::Failed));
         loaded.findings.extend(proofs.into_keys().map(|id| {
             Finding {
                 severity: Severity::Error,

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Catalog;
 use crate::bucket::{BucketError, ErrorKind, Listed};
@@ -25,6 +25,9 @@ pub fn lost<S: BuildHasher>(manifest: &Manifest, listed: &HashMap<&str, &Listed,
 impl Catalog {
     /// What of the set is lost. Who may not list cannot tell, and goes on with the record.
     pub(super) async fn look_for_objects(&self, manifest: &Manifest) -> Result<Option<String>, BucketError> {
+        if self.may_not_list.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         // As for a file: the key of a packed folder's archive begins with the folder's name.
         let prefix = self.bucket.layout().data_prefix(&manifest.id, SetKind::File);
         let what = format!("look for objects of {}", manifest.id);
@@ -34,7 +37,10 @@ impl Catalog {
                     listed.iter().map(|object| (object.key.as_str(), object)).collect();
                 Ok(lost(manifest, &listed))
             }
-            Err(error) if error.kind == ErrorKind::Denied => Ok(None),
+            Err(error) if error.kind == ErrorKind::Denied => {
+                self.may_not_list.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -12,7 +12,7 @@ mod proof;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -42,6 +42,8 @@ pub struct Catalog {
     bucket: Arc<Bucket>,
     local: LocalCopies,
     policy: Policy,
+    /// That this identity may not list is learnt once.
+    may_not_list: Arc<AtomicBool>,
 }
 
 /// What is known of one set.
@@ -102,7 +104,7 @@ impl Catalog {
     #[must_use]
     pub fn new(bucket: Arc<Bucket>, state: &Path, policy: Policy) -> Self {
         let local = LocalCopies::new(&state.join("catalog"), bucket.name());
-        Self { bucket, local, policy }
+        Self { bucket, local, policy, may_not_list: Arc::default() }
     }
 
     /// What is known of one set: from the bucket where this identity may read it, else from the copy.

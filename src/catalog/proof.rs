@@ -81,9 +81,9 @@ pub struct ProofMark {
     pub key: String,
 }
 
-/// The last drill, where it failed: `marks` are a set's, oldest first.
-pub(super) fn failed_drill(marks: &[ProofMark]) -> Option<&ProofMark> {
-    marks.iter().rfind(|mark| mark.shown.is_of_drill()).filter(|mark| mark.shown == Shown::Failed)
+/// The last drill: `marks` are a set's, oldest first.
+pub(super) fn last_drill(marks: &[ProofMark]) -> Option<&ProofMark> {
+    marks.iter().rfind(|mark| mark.shown.is_of_drill())
 }
 
 /// The record itself.
@@ -203,7 +203,8 @@ mod tests {
     fn failed_drill_counts_until_another_one_passes() {
         let failed = |shown: &[Shown]| {
             let mark = |shown: &Shown| ProofMark { at: Utc::now(), shown: *shown, key: String::new() };
-            failed_drill(&shown.iter().map(mark).collect::<Vec<_>>()).is_some()
+            last_drill(&shown.iter().map(mark).collect::<Vec<_>>())
+                .is_some_and(|mark| mark.shown == Shown::Failed)
         };
         assert!(failed(&[Shown::Restored, Shown::Failed]));
         // That its bytes are those that were sent is no answer to what the drill found.

@@ -188,6 +188,30 @@ pub enum Command {
 }
 
 impl Cli {
+    /// Whether one JSON document on standard output was asked for.
+    #[must_use]
+    pub fn wants_json(&self) -> bool {
+        match &self.command {
+            None => self.backup.json,
+            Some(Command::List(args)) => args.json,
+            Some(Command::Show(args)) => args.json,
+            Some(Command::Verify(args)) => args.json,
+            Some(Command::Status(args)) => args.json,
+            Some(Command::Check(args)) => args.json,
+            Some(Command::Estimate(args)) => args.json,
+            Some(
+                Command::Restore(_)
+                | Command::Drill(_)
+                | Command::Adopt(_)
+                | Command::Config(_)
+                | Command::Policy(_)
+                | Command::Demo(_)
+                | Command::Completions { .. }
+                | Command::Man,
+            ) => false,
+        }
+    }
+
     /// The command line as typed.
     ///
     /// # Errors

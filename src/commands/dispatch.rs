@@ -9,6 +9,7 @@ use super::backup::{Request, Run};
 use super::retrieve::{DEFAULT_DAYS, Retrieval};
 use super::setup::{Failure, Site};
 use super::signals::Signals;
+use super::telling::{failure_as_json, last_line};
 use super::{
     adopt, check, completions, config_check, drill, estimate, list, man, policy, restore, show, status,
     verify, zone,
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::lock::{Lock, LockError};
 use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, Verbosity};
 use crate::model::{ExitCode, Severity};
-use crate::report::{self, RunReport, Status};
+use crate::report::{self, RunReport};
 use crate::restore::Existing;
 use crate::ui;
 
@@ -35,9 +36,13 @@ pub async fn run(cli: Cli) -> ExitCode {
         verbosity: Verbosity::from_flags(cli.global.quiet, cli.global.verbose),
         quiet: cli.global.quiet,
     };
+    let json = cli.wants_json();
     match Box::pin(terminal.dispatch(cli)).await {
         Ok(code) => code,
         Err(failure) => {
+            if json {
+                failure_as_json(&failure, failure.code);
+            }
             ui::notice(&format!("error: {}", causes::told(failure.error.as_ref())));
             failure.code
         }
@@ -167,7 +172,11 @@ impl Terminal {
             Ok(report) => self.tell_run(report, args.json, &signals)?,
             Err(failure) => {
                 tracing::error!("{}", causes::told(failure.error.as_ref()));
-                signals.exit_code().unwrap_or(failure.code)
+                let code = signals.exit_code().unwrap_or(failure.code);
+                if args.json {
+                    failure_as_json(failure, code);
+                }
+                code
             }
         };
         sweep_logs(config, &log);
@@ -360,35 +369,5 @@ fn sweep_logs(config: &Config, log: &LogGuard) {
             swept.removed.len(),
             config.log.keep_days
         );
-    }
-}
-
-/// The script's last words, which people and programs look for; before them, what they would hide.
-fn last_line(report: Option<&RunReport>) {
-    if let Some(report) = report {
-        let cut_short =
-            report.sets.iter().filter(|set| set.status == Status::Sent && set.is_cut_short()).count();
-        let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-        let amiss: Vec<String> = [
-            (report.refused, "refused"),
-            (report.failed, "failed"),
-            (cut_short, "sent although cut short"),
-            (errors, "findings"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-        let warnings = report.findings.len() - errors;
-        if warnings > 0 {
-            tracing::warn!("{warnings} warnings, which change no exit code; see above");
-        }
-        if !amiss.is_empty() {
-            tracing::error!("not all is well: {}; see above", amiss.join(", "));
-        }
-    }
-    match report.map_or(0, |report| report.sent) {
-        0 => tracing::warn!("No backups were uploaded to S3."),
-        sent => tracing::info!("{sent} backups uploaded to S3."),
     }
 }

@@ -210,7 +210,7 @@ impl Rehearsal<'_> {
             };
             return Ok((Shown::Drilled, said));
         };
-        tracing::info!("[CHECK] {id}: {}", check.command.join(" "));
+        tracing::info!("[CHECK] {id}: {}", check.command.first().map_or("", String::as_str));
         match inspect::run_check(check, &dir.join(id.name.as_str())).await {
             Checked::Passed(how) => Ok((Shown::Restored, serde_json::json!({ "how": how }))),
             Checked::Failed(why) => Err(NoGood(format!("it came back, and is no good backup: {why}")).into()),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::late::is_unfinished;
 use super::setup::Site;
 use crate::bucket::ErrorKind;
 use crate::config::Config;
+use crate::engines::Passed;
 use crate::expect::{self, Outcome};
 use crate::model::{BackupDate, DateRange, Engine, Finding, Proof, RelPath, Severity, Target};
 use crate::report::{SetReport, Status};
@@ -29,8 +31,13 @@ pub(super) async fn missing(
     let mut findings = Vec::new();
     let first = days.first().day();
     let recent = first.checked_sub_days(chrono::Days::new(EXPECT_DAYS)).unwrap_or(first);
+    // What this host stored it knows, whatever it may read.
+    let mut own = Vec::new();
     match site.catalog.load("").await {
         Ok(loaded) => {
+            if !loaded.unreadable.is_empty() {
+                own.extend(site.catalog.copies());
+            }
             for entry in loaded.entries.values() {
                 let (id, date) = (&entry.manifest.id, entry.manifest.date);
                 if date.day() >= recent {
@@ -41,18 +48,9 @@ pub(super) async fn missing(
                 }
             }
         }
-        // A write-only identity knows what this host stored.
         Err(error) if error.kind == ErrorKind::Denied => {
             tracing::debug!("the catalog cannot be read for [[expect]]: {error}");
-            for manifest in site.catalog.copies() {
-                let (id, date) = (&manifest.id, manifest.date);
-                if date.day() >= recent {
-                    apps.insert((id.engine, id.app.clone()));
-                }
-                if manifest.proof() >= Proof::Stored && !manifest.is_cut_short() {
-                    stored.insert((id.engine, id.app.clone(), date));
-                }
-            }
+            own.extend(site.catalog.copies());
         }
         Err(error) => findings.push(Finding {
             severity: Severity::Error,
@@ -60,6 +58,15 @@ pub(super) async fn missing(
             what: format!("what is missing cannot be told: {error}"),
             advice: "see the cause, and run it again".to_owned(),
         }),
+    }
+    for manifest in own {
+        let (id, date) = (&manifest.id, manifest.date);
+        if date.day() >= recent {
+            apps.insert((id.engine, id.app.clone()));
+        }
+        if manifest.proof() >= Proof::Stored && !manifest.is_cut_short() {
+            stored.insert((id.engine, id.app.clone(), date));
+        }
     }
     let named = config.expect.iter().filter_map(|expect| Some((expect.engine, expect.app.clone()?)));
     apps.extend(named);
@@ -82,4 +89,19 @@ pub(super) async fn missing(
         .collect();
     findings.extend(expect::missing(&expectations, &apps, &outcomes, &stored, days));
     findings
+}
+
+/// Apps, as findings name them, of which a backup is still being copied.
+pub(super) fn awaited(config: &Config, passed: &[Passed]) -> BTreeSet<String> {
+    let app = |passed: &Passed| {
+        config.sources.iter().find_map(|(engine, source)| {
+            let app = passed.path.strip_prefix(&source.dir).ok()?.parent()?;
+            Some(if app.as_os_str().is_empty() {
+                engine.to_string()
+            } else {
+                format!("{engine}/{}", app.display())
+            })
+        })
+    };
+    passed.iter().filter(|passed| is_unfinished(passed)).filter_map(app).collect()
 }

@@ -229,7 +229,9 @@ impl Inspector {
             return step;
         };
         let _one = self.checks.acquire().await;
-        tracing::info!("[CHECK] {}: {}", step.id, source.check.command.join(" "));
+        // Its arguments may hold a password.
+        let program = source.check.command.first().map_or("", String::as_str);
+        tracing::info!("[CHECK] {}: {program}", step.id);
         let mut judgement = inspection.clone();
         inspect::run_check(&source.check, &step.set.path).await.apply(&mut judgement);
         self.decide(step, judgement)

@@ -78,17 +78,20 @@ impl Late<'_> {
             tracing::info!("[WAIT] {}: {}", passed.subject(), passed.why);
         }
         let patience = self.config.backup.settle_wait;
+        let mut looked = false;
         loop {
             let unfinished = look.passed.iter().filter(|passed| is_unfinished(passed));
             awaited.extend(unfinished.map(|passed| (passed.path.clone(), passed.clone())));
             let left = patience.saturating_sub(self.begun.elapsed());
-            if look.is_complete() || left.is_zero() || self.cancel.is_cancelled() {
+            // Sending the others may have taken longer than that, and what was unfinished then may be long since done.
+            if look.is_complete() || (looked && left.is_zero()) || self.cancel.is_cancelled() {
                 break;
             }
             tokio::select! {
                 () = tokio::time::sleep(pause(patience).min(left)) => {}
                 () = self.cancel.cancelled() => break,
             }
+            looked = true;
             look = self.look(&awaited).await;
         }
         let findings = findings(first, &awaited, &look, self.begun.elapsed());
@@ -161,7 +164,12 @@ fn findings(
     let is_out_of_sight = |path: &Path| look.failed.iter().any(|(dir, _)| path.starts_with(dir));
     let gone = awaited.values().filter(|passed| {
         let path = &passed.path;
-        !is_here(path) && !is_out_of_sight(path) && !look.sets.iter().any(|set| came_of(path, &set.path))
+        let came = |set: &BackupSet| {
+            // A copy may go to its place from a directory for what arrives.
+            let new = !first.sets.contains_key(&set.path) && has_the_name(path, &set.path);
+            new || came_of(path, &set.path)
+        };
+        !is_here(path) && !is_out_of_sight(path) && !look.sets.iter().any(came)
     });
     findings.extend(gone.map(|passed| Finding {
         severity: Severity::Error,
@@ -178,12 +186,16 @@ fn is_new(set: &BackupSet, first: &First, awaited: &BTreeMap<PathBuf, Passed>) -
     *before != stamps(set) && awaited.keys().any(|path| came_of(path, &set.path))
 }
 
-/// Whether `set` bears the name that `unfinished` was to get, also with a suffix such as a compression's.
+/// Whether `set` is what `unfinished` was to become.
 fn came_of(unfinished: &Path, set: &Path) -> bool {
+    unfinished.parent() == set.parent() && has_the_name(unfinished, set)
+}
+
+/// Whether `set` bears the name that `unfinished` was to get, also with a suffix such as a compression's.
+fn has_the_name(unfinished: &Path, set: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(OsStr::to_str).map(str::to_owned);
     let (Some(unfinished_name), Some(set_name)) = (name(unfinished), name(set)) else { return false };
-    unfinished.parent() == set.parent()
-        && finished_name(&unfinished_name).is_some_and(|finished| set_name.starts_with(finished))
+    finished_name(&unfinished_name).is_some_and(|finished| set_name.starts_with(finished))
 }
 
 fn stamps(set: &BackupSet) -> Vec<Stamp> {

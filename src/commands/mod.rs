@@ -34,6 +34,7 @@ mod status;
 mod steps;
 #[cfg(feature = "embedded")]
 mod tape;
+mod telling;
 mod verify;
 mod zone;
 

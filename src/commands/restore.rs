@@ -16,10 +16,7 @@ use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ExitCode, Selector, SetKind, Severity};
 use crate::report;
-use crate::restore::{
-    Existing, LocateError, Located, Place, locate, locate_latest, locate_unrecorded,
-    remove_if_nothing_arrived,
-};
+use crate::restore::{Existing, LocateError, Located, Place, locate, locate_latest, locate_unrecorded};
 use crate::transfer::{Downloader, FetchError, Wanted, stored_name};
 use crate::ui;
 
@@ -75,16 +72,16 @@ struct Job {
 
 impl Job {
     /// Whether what has its place, if anything, is no more than what is restored.
-    fn may_replace(&self, place: &Place) -> Result<(), Failure> {
-        let names: HashSet<&str> = self
+    fn may_replace(&self, place: &mut Place) -> Result<(), Failure> {
+        let names: HashSet<String> = self
             .items
             .iter()
             .flat_map(|item| {
                 let packed = item.wanted.coding.iter().flat_map(|coding| &coding.members);
-                packed.map(|member| member.path.as_str()).chain([item.rel.as_str()])
+                packed.map(|member| member.path.to_string()).chain([item.rel.clone()])
             })
             .collect();
-        place.may_replace(self.kind, &|rel| names.contains(rel)).map_err(place_failure)
+        place.may_replace(self.kind, names).map_err(place_failure)
     }
 }
 
@@ -107,8 +104,8 @@ pub(super) async fn restore(
     }
     // What is in the way shows before a retrieval is paid for, and before hours of waiting.
     if let Where::Dir(dir) = place {
-        let place = Place::prepare(dir, &job.name, room(&job.items), *existing).map_err(place_failure)?;
-        job.may_replace(&place)?;
+        let mut place = Place::prepare(dir, &job.name, room(&job.items), *existing).map_err(place_failure)?;
+        job.may_replace(&mut place)?;
     }
     let wanted = job.items.iter().map(|item| item.wanted.clone()).collect();
     let reading = Reading { name: &job.key, wanted };
@@ -139,6 +136,11 @@ pub(super) async fn restore(
     tracing::warn!(
         "{whither}: it has no manifest, so its bytes were compared with S3's own checksum at most; it is not called good"
     );
+    if std::path::Path::new(&whither).extension().is_some_and(|end| end == "age") {
+        tracing::warn!(
+            "{whither}: it is encrypted, and without a manifest stays so: open it with `age -d -i KEYFILE`"
+        );
+    }
     Ok(ExitCode::Failed)
 }
 
@@ -288,36 +290,36 @@ async fn to_dir(
     existing: Existing,
 ) -> Result<PathBuf, Failure> {
     let mut place = Place::prepare(dir, &job.name, room(&job.items), existing).map_err(place_failure)?;
-    job.may_replace(&place)?;
+    job.may_replace(&mut place)?;
     let partial = place.partial().to_owned();
     let fetched = match job.kind {
         SetKind::File => {
             let file = place.open_file().map_err(place_failure)?;
-            single(&downloader, &job.items, &place, file).await
+            match single(&downloader, &job.items, &place, file).await {
+                Ok(()) => Ok(place),
+                Err(failure) => {
+                    // Damaged bytes stay, for whoever wants to save some of them.
+                    let damaged = matches!(failure.error.downcast_ref(), Some(FetchError::Damaged { .. }));
+                    if !damaged && let Err(error) = place.abandon() {
+                        tracing::warn!("remove {}, in which nothing is: {error}", partial.display());
+                    }
+                    Err(failure)
+                }
+            }
         }
         SetKind::Folder => {
             place.open_folder().map_err(place_failure)?;
-            let result = match job.items.as_slice() {
+            match job.items.as_slice() {
                 [item] if item.is_packed() => packed(&downloader, item, place).await,
                 _ => folder(downloader, job.items, place).await,
-            };
-            return finish(result, &partial);
+            }
         }
     };
-    finish(fetched.map(|()| place), &partial)
-}
-
-fn finish(fetched: Result<Place, Failure>, partial: &std::path::Path) -> Result<PathBuf, Failure> {
     match fetched {
         Ok(place) => place.finish().map_err(place_failure),
         Err(mut failure) => {
-            // Damaged bytes stay, for whoever wants to save some of them.
-            let damaged = matches!(failure.error.downcast_ref(), Some(FetchError::Damaged { .. }));
-            if !damaged && let Err(error) = remove_if_nothing_arrived(partial) {
-                tracing::warn!("remove {}, in which nothing is: {error}", partial.display());
-            }
-            let stored = stored_name(partial);
-            let arrived: Vec<_> = [partial, &stored]
+            let stored = stored_name(&partial);
+            let arrived: Vec<_> = [partial, stored]
                 .into_iter()
                 .filter(|path| path.exists())
                 .map(|path| path.display().to_string())

@@ -39,7 +39,14 @@ pub(super) async fn status(config: &Config, form: Form) -> Result<ExitCode, Fail
             ui::result(&line).map_err(anyhow::Error::from)?;
             return Ok(ExitCode::Usage);
         }
-        Err(failure) => return Err(failure),
+        Err(failure) => {
+            // The file of yesterday would go on saying that all is well.
+            if let Form::Metrics(path) = &form {
+                replace(path, &status::metrics(&[], 0, Utc::now()))
+                    .unwrap_or_else(|error| tracing::warn!("write metrics to {}: {error}", path.display()));
+            }
+            return Err(failure);
+        }
     };
     let unreadable = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let state = status::overall(&apps, unreadable);

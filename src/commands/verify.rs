@@ -244,10 +244,12 @@ impl Checker {
     /// The manifest's own bytes against the checksum that S3 keeps of them.
     async fn record_itself(&self, manifest: &Manifest) -> Result<Option<Fault>, Failure> {
         let Ok(key) = self.site.bucket.layout().manifest(&manifest.id) else { return Ok(None) };
-        let Some(theirs) = self.site.bucket.head(&key).await?.and_then(|info| info.checksum) else {
-            return Ok(None);
-        };
-        let bytes = self.site.bucket.get_small(&key, 256 << 20).await?;
+        let Site { bucket, policy, .. } = &self.site;
+        let what = format!("look at {key}");
+        let head = policy.run(&what, &AtomicU32::new(0), || bucket.head(&key)).await?;
+        let Some(theirs) = head.and_then(|info| info.checksum) else { return Ok(None) };
+        let what = format!("read {key}");
+        let bytes = policy.run(&what, &AtomicU32::new(0), || bucket.get_small(&key, 256 << 20)).await?;
         let mut digest = Digest::new(theirs.algorithm);
         digest.update(&bytes);
         let same = theirs.agrees(&digest.full_object());

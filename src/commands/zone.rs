@@ -27,7 +27,9 @@ fn is_known(zone: &str) -> bool {
     const NAME: &str = "(<[-+0-9A-Za-z]+>|[A-Za-z]{3,})";
     const OFFSET: &str = r"[-+]?\d{1,3}(:\d{2}){0,2}";
     let zone = zone.strip_prefix(':').unwrap_or(zone);
-    if ["", "UTC", "GMT", "localtime"].contains(&zone) {
+    // Of which UTC is made, and rightly so, also without any file.
+    let universal = ["", "UTC", "UCT", "GMT", "Universal", "Zulu", "Greenwich"];
+    if universal.contains(&zone.strip_prefix("Etc/").unwrap_or(zone)) || zone == "localtime" {
         return true;
     }
     if DIRS.iter().any(|dir| Path::new(dir).join(zone).is_file()) {
@@ -43,7 +45,9 @@ mod tests {
 
     #[test]
     fn zone_without_its_rule_is_none() {
-        for zone in ["", "UTC", ":UTC", "UTC0", "CET-1", "<+0330>-3:30", "CET-1CEST,M3.5.0,M10.5.0/3"] {
+        for zone in
+            ["", "UTC", ":UTC", "Etc/UTC", "UTC0", "CET-1", "<+0330>-3:30", "CET-1CEST,M3.5.0,M10.5.0/3"]
+        {
             assert!(is_known(zone), "{zone}");
         }
         for zone in ["CET-1CEST", "Europe/Atlantis", "nonsense", "/nowhere/zone"] {

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
 use super::secrets::short;
 use super::values;
 
@@ -168,11 +172,20 @@ pub(super) fn word(text: &str) -> Result<String, String> {
 pub(super) fn ca_bundle(text: &str) -> Result<PathBuf, String> {
     let path = values::absolute_path(text)?;
     let pem = std::fs::read(&path).map_err(|error| format!("cannot read `{}`: {error}", short(text)))?;
-    let marker = b"-----BEGIN CERTIFICATE-----";
-    if pem.windows(marker.len()).any(|window| window == marker) {
-        Ok(path)
-    } else {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let added = match certificate {
+            Ok(certificate) => roots.add(certificate).map_err(|error| error.to_string()),
+            Err(_) => Err("it is damaged or cut short".to_owned()),
+        };
+        added.map_err(|error| {
+            format!("certificate {} in `{}` cannot be used: {error}", roots.len() + 1, short(text))
+        })?;
+    }
+    if roots.is_empty() {
         Err(format!("`{}` holds no certificate in PEM form", short(text)))
+    } else {
+        Ok(path)
     }
 }
 

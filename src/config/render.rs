@@ -35,7 +35,7 @@ impl Config {
             if source.check.command.is_empty() {
                 out.comment("check_command: none");
             } else {
-                out.raw("check_command", &list(&source.check.command));
+                out.raw("check_command", &list(&secrets::masked(&source.check.command)));
             }
             out.set("check_timeout", &show_duration(source.check.timeout));
             let recipe = &source.recipe;

@@ -67,6 +67,27 @@ pub(super) fn short(text: &str) -> String {
     shown
 }
 
+/// The words of a command, those hidden that look like a password: what follows a flag for one, or is joined to it.
+pub(super) fn masked(command: &[String]) -> Vec<String> {
+    const HIDDEN: &str = "***";
+    let is_flag = |word: &str| matches!(word, "-P" | "-p") || (word.starts_with('-') && is_secret_name(word));
+    let mut hide = false;
+    let mask = |word: &String| {
+        // As `mysql -pSECRET` has it.
+        let glued = word.len() > 2 && word.starts_with("-p");
+        let joined = word.split_once(['=', ':']).filter(|(name, _)| is_secret_name(name) || *name == "pwd");
+        let shown = match joined {
+            _ if hide => HIDDEN.to_owned(),
+            Some((name, _)) => format!("{name}={HIDDEN}"),
+            None if glued => format!("-p{HIDDEN}"),
+            None => word.clone(),
+        };
+        hide = joined.is_none() && !glued && is_flag(word);
+        shown
+    };
+    command.iter().map(mask).collect()
+}
+
 fn is_secret_name(name: &str) -> bool {
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -98,4 +119,24 @@ pub(super) fn has_userinfo(text: &str) -> bool {
     text.split_once("://")
         .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
         .is_some_and(|authority| authority.contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn password_in_a_command_is_hidden_and_the_rest_is_shown() {
+        let shown = |words: &[&str]| {
+            masked(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).join(" ")
+        };
+        let sqlcmd = ["sqlcmd", "-P", "Sa_Passw0rd", "-i", "verify.sql", "-v", "f={path}"];
+        assert_eq!(shown(&sqlcmd), "sqlcmd -P *** -i verify.sql -v f={path}");
+        assert_eq!(shown(&["check", "--password=x", "{path}"]), "check --password=*** {path}");
+        assert_eq!(
+            shown(&["mysql", "-pSecret", "--token", "abc", "{path}"]),
+            "mysql -p*** --token *** {path}"
+        );
+        assert_eq!(shown(&["/usr/local/bin/check", "--file={path}"]), "/usr/local/bin/check --file={path}");
+    }
 }

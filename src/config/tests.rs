@@ -337,8 +337,16 @@ fn certificate_bundle_has_to_hold_a_certificate() {
     let text = LEAST.replace("[s3]\n", &format!("[s3]\nca_bundle = {:?}\n", path.display().to_string()));
     std::fs::write(&path, "nothing").unwrap();
     assert!(problems(&text)[0].what.contains("no certificate"));
-    std::fs::write(&path, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let whole = certificate();
+    std::fs::write(&path, format!("{whole}{}", &whole[..whole.len() / 2])).unwrap();
+    assert!(problems(&text)[0].what.contains("certificate 2 in"), "{:?}", problems(&text));
+    std::fs::write(&path, &whole).unwrap();
     assert_eq!(parse(&text).unwrap().s3.ca_bundle.as_deref(), Some(path.as_path()));
+}
+
+fn certificate() -> String {
+    let params = rcgen::CertificateParams::new(vec!["s3.example.com".to_owned()]).unwrap();
+    params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
 }
 
 #[test]
@@ -410,7 +418,7 @@ fn commented_options_of_the_example_are_the_defaults() {
 fn every_option_is_in_the_example_and_can_be_switched_on() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = dir.path().join("ca.pem");
-    std::fs::write(&bundle, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    std::fs::write(&bundle, certificate()).unwrap();
     // What the example names for a key is none, so that nobody encrypts to it.
     let text = uncommented(true)
         .replace("/etc/ssl/private-ca.pem", bundle.to_str().unwrap())

@@ -181,7 +181,7 @@ impl Throwaway {
         }
         running.stop().await?;
         if tables.is_empty() {
-            return Err(NoGood("the dump loads, and there is no table after it".to_owned()).into());
+            bail!("the dump loads, and there is no table after it: nothing is proven");
         }
         Ok(Counted { tables: tables.len() as u64, rows })
     }

@@ -9,10 +9,12 @@ pub(super) fn is_of_the_server(words: &str) -> bool {
     const DISK_FULL: u32 = 1021;
     const NO_MEMORY: [u32; 3] = [1037, 1038, 1041];
     const TABLE_FULL: u32 = 1114;
-    const UNKNOWN: [u32; 5] = [1115, 1193, 1273, 1286, 1305];
+    /// Character set, variable, collation, engine, routine, value of a variable, plugin.
+    const UNKNOWN: [u32; 7] = [1115, 1193, 1231, 1273, 1286, 1305, 1524];
     let Some(rest) = words.strip_prefix("ERROR ") else { return true };
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-    digits.parse().is_ok_and(|code: u32| {
+    // Without a number it is the client that does not understand.
+    digits.parse().map_or(true, |code: u32| {
         code == DISK_FULL
             || code == TABLE_FULL
             || NO_MEMORY.contains(&code)
@@ -72,6 +74,8 @@ mod tests {
             "ERROR 1030 (HY000) at line 40: Got error 28 \"No space left on device\" from storage engine InnoDB",
             "ERROR 1273 (HY000) at line 20: Unknown collation: 'utf8mb4_0900_ai_ci'",
             "ERROR 2013 (HY000) at line 40: Lost connection to server during query",
+            "ERROR 1231 (42000) at line 9: Variable 'sql_mode' can't be set to the value of 'NO_AUTO_CREATE_USER'",
+            "ERROR at line 1: Unknown command '\\-'.",
             "signal: 9 (SIGKILL)",
         ] {
             assert!(is_of_the_server(words), "{words}");

@@ -8,10 +8,8 @@ use super::names::Judged;
 use super::search::{Search, last_name, place, source_file};
 use super::{Discovery, Why};
 use crate::model::{RelPath, SetKind};
+use crate::source::LOST_AND_FOUND;
 use crate::source::{Kind, Next, walk};
-
-/// The folder that a file system check fills; readable by root alone, and no place for backups.
-const LOST_AND_FOUND: &str = "lost+found";
 
 /// `is_set` tells of a directory, by its path and whether its name has a date, that it is one set.
 pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> bool) -> Discovery {
@@ -48,7 +46,7 @@ pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> b
             Kind::Symlink => {
                 let why = search.judge_link(path, rel);
                 // Whoever put it there has backups behind it: they are expected, and not found.
-                if why == Why::LinkedFolder {
+                if why == Why::LinkedFolder && search.has_backups(path) {
                     search.app(rel);
                 }
                 search.pass(path, why);

@@ -108,6 +108,12 @@ pub fn date_of_file(name: &str) -> Option<BackupDate> {
     dates::in_file_name(name).dates().next()
 }
 
+/// Whether a name is that of a MySQL dump, its date aside.
+#[must_use]
+pub fn is_mysql_dump(name: &str) -> bool {
+    matches!(mysql::kind(name), names::NameKind::Backup)
+}
+
 /// Finds the sets of `engine` in `source` whose date lies in `wanted`.
 ///
 /// The source itself may be a symbolic link, since that is how operators move a directory to another

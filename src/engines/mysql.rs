@@ -26,15 +26,17 @@ pub(super) fn kind(name: &str) -> NameKind {
 pub(super) fn is_dump_folder(path: &Path, dated: bool) -> bool {
     // What cannot be read is told by the walk, which goes in.
     let Ok(entries) = fs::read_dir(path) else { return false };
-    let (mut shell, mut marker, mut schema) = (false, false, false);
+    let (mut shell, mut marker, mut schema, mut create) = (false, false, false, false);
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         shell |= matches!(&*name, "@.json" | "@.done.json");
         marker |= matches!(&*name, "metadata" | "metadata.partial");
         schema |= SCHEMAS.iter().any(|ending| name.ends_with(ending));
+        // mydumper writes it before any other; a dump's own name may end in `-schema` too.
+        create |= name.contains("-schema-create.sql");
     }
-    shell || (schema && (marker || dated))
+    shell || (schema && marker) || (create && dated)
 }
 
 /// Endings of mydumper's files of schemas.
@@ -62,7 +64,11 @@ mod tests {
         };
         assert!(folder(&["metadata", "shop-schema-create.sql.zst", "shop.orders.00000.sql.zst"], false));
         assert!(folder(&["metadata.partial", "shop.orders-schema.sql"], true));
-        assert!(folder(&["shop.orders-schema.sql"], true), "stopped before its end");
+        assert!(
+            folder(&["shop-schema-create.sql", "shop.orders-schema.sql"], true),
+            "stopped before its end"
+        );
+        assert!(!folder(&["shop_20250818-schema.sql", "shop_20250818.sql"], true), "two dumps");
         assert!(folder(&["@.json", "shop@orders@@0.tsv.zst"], false));
         assert!(!folder(&["shop-schema.sql", "shop_20250818.sql"], false), "an app's own names");
         assert!(!folder(&["metadata", "shop_20250818.sql"], true));

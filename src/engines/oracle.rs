@@ -7,7 +7,7 @@ use super::names::{Judged, NameKind, sidecar};
 use super::search::{Search, last_name};
 use super::{Discovery, Why};
 use crate::config::Source;
-use crate::source::{Kind, Next, walk};
+use crate::source::{Kind, LOST_AND_FOUND, Next, walk};
 
 /// Levels below the source at which RMAN folders lie: `<app>/rman_…`.
 const LEVEL: usize = 2;
@@ -32,12 +32,13 @@ pub(super) fn discover(mut search: Search<'_>) -> Discovery {
     walk(&source.dir, &source.dir, &source.exclude, |seen| {
         let (path, rel, depth) = (seen.path, seen.rel, seen.depth);
         match &seen.kind {
+            Kind::Dir if last_name(rel) == LOST_AND_FOUND => search.pass(path, Why::NotABackup),
             Kind::Dir if depth == LEVEL => return rman_folder(&mut search, path, rel),
             Kind::Dir => {
                 if matches!(search.judge(rel), Judged::Set(..)) {
                     search.pass(path, wrong_level(depth));
                 }
-                if depth == LEVEL - 1 && last_name(rel) != "lost+found" {
+                if depth == LEVEL - 1 {
                     search.app(rel);
                 }
                 // One level more than needed, so that a folder which lies too deep is told.
@@ -59,7 +60,9 @@ pub(super) fn discover(mut search: Search<'_>) -> Discovery {
                     (1, Why::Symlink) => wrong_level(depth),
                     (LEVEL, Why::LinkedFolder) => Why::NotABackup,
                     (1, Why::LinkedFolder) => {
-                        search.app(rel);
+                        if search.has_backups(path) {
+                            search.app(rel);
+                        }
                         why
                     }
                     (1 | LEVEL, _) => why,
@@ -102,7 +105,7 @@ fn rman_folder(search: &mut Search<'_>, path: &Path, rel: &Path) -> Next {
     let (date, notes) = match search.judge(rel) {
         Judged::Set(date, notes) => (date, notes),
         Judged::Pass(why) => {
-            let enter = why == Why::NotABackup && last_name(rel) != "lost+found";
+            let enter = why == Why::NotABackup;
             search.pass(path, why);
             return if enter { Next::Enter } else { Next::Pass };
         }

@@ -61,6 +61,15 @@ impl Search<'_> {
         }
     }
 
+    /// Whether anything directly in a directory is named like a backup of some day.
+    pub(super) fn has_backups(&self, dir: &Path) -> bool {
+        let Ok(entries) = fs::read_dir(dir) else { return false };
+        entries.flatten().any(|entry| {
+            let judged = self.rules.judge(&entry.file_name().to_string_lossy());
+            matches!(judged, Judged::Set(..) | Judged::Pass(Why::OtherDate(_)))
+        })
+    }
+
     /// What a link leads to, relative to the source, where that is in the source and not excluded.
     fn inside(&self, link: &Path) -> Option<PathBuf> {
         let target = fs::canonicalize(link).ok()?;

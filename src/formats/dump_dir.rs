@@ -23,15 +23,16 @@ pub fn judge(entries: &[Entry<'_>]) -> Option<Judgement> {
     if size("@.json").is_some() || size("@.done.json").is_some() {
         return Some(shell(entries, size("@.done.json")));
     }
-    let schema = |name: &str| {
-        [".sql", ".sql.gz", ".sql.zst"]
-            .iter()
-            .any(|end| name.strip_suffix(end).is_some_and(|stem| stem.contains("-schema")))
-    };
-    if size("metadata.partial").is_some() || entries.iter().any(|entry| schema(entry.name)) {
+    if size("metadata.partial").is_some() || entries.iter().any(|entry| is_schema(entry.name)) {
         return Some(mydumper(entries, size("metadata"), size("metadata.partial").is_some()));
     }
     None
+}
+
+/// Whether a file of mydumper holds the definition of something.
+fn is_schema(name: &str) -> bool {
+    let ends = [".sql", ".sql.gz", ".sql.zst"];
+    ends.iter().any(|end| name.strip_suffix(end).is_some_and(|stem| stem.contains("-schema")))
 }
 
 fn shell(entries: &[Entry<'_>], done: Option<u64>) -> Judgement {
@@ -71,8 +72,11 @@ fn with_data(entries: &[Entry<'_>], ends: &[&str], marker: &str, facts: Facts) -
     if let Some(empty) = data.clone().find(|entry| entry.size == 0 && !may_be_empty(entry.name)) {
         return Judgement::cut_short(format!("`{}` is empty although {marker} is there", empty.name), facts);
     }
-    if data.next().is_none() {
-        return Judgement::cut_short(format!("{marker} is there, but no file with data"), facts);
+    if !data.any(|entry| !is_schema(entry.name)) {
+        return Judgement::not_judged(
+            format!("{marker} is there, and no file with data: it was made without, or they did not arrive"),
+            facts,
+        );
     }
     let files = entries.len();
     Judgement::whole(
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(word(&[schema, table]), "cut short");
         assert_eq!(word(&[schema, table, ("metadata", 0)]), "cut short");
         assert_eq!(word(&[schema, ("shop.orders.sql", 0), ("metadata", 75)]), "cut short");
+        assert_eq!(word(&[schema, ("shop.orders-schema.sql", 90), ("metadata", 75)]), "not judged");
     }
 
     #[test]

@@ -37,7 +37,10 @@ pub struct Piece<'a> {
 pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
     let mut facts = Facts::of("Oracle RMAN folder");
     facts.producer = Some("Oracle RMAN".to_owned());
-    let (logs, pieces): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_log(file.name));
+    let (logs, others): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_log(file.name));
+    // An empty one is of a program that had nothing to say.
+    let logs: Vec<_> = logs.into_iter().filter(|log| log.size > 0).collect();
+    let pieces: Vec<_> = others.into_iter().filter(|file| !is_aside(file.name)).collect();
     if pieces.is_empty() {
         return Ok(Judgement::cut_short("the folder holds no backup piece", facts));
     }
@@ -92,7 +95,32 @@ pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
 
 fn is_log(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [".log", ".out", ".txt", ".lst"].iter().any(|end| name.ends_with(end))
+    [".log", ".out", ".txt", ".lst", ".err"].iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a name is that of something that scripts leave beside pieces: checksums, scripts, marks of an end.
+fn is_aside(name: &str) -> bool {
+    const ENDS: [&str; 16] = [
+        ".md5",
+        ".sha1",
+        ".sha256",
+        ".sha512",
+        ".md5sum",
+        ".sha256sum",
+        ".sig",
+        ".asc",
+        ".json",
+        ".sh",
+        ".sql",
+        ".rcv",
+        ".rman",
+        ".ok",
+        ".done",
+        ".lock",
+    ];
+    const MARKS: [&str; 5] = ["done", "ok", "success", "complete", "finished"];
+    let name = base(name).to_ascii_lowercase();
+    MARKS.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 fn base(name: &str) -> &str {

@@ -11,8 +11,7 @@ pub enum PlaceError {
     Exists(PathBuf),
     /// A partial name that no restore began.
     #[error(
-        "{} is there, and no restore began it (no {} is beside it); move it away, use --to with another directory, or \
-         --force",
+        "{} is there, and no restore began it (no {} is beside it); move it away, or use --to with another directory",
         partial.display(),
         journal.display()
     )]

@@ -14,6 +14,5 @@ mod thaw;
 pub use asked::{Note, Request};
 pub use error::PlaceError;
 pub use locate::{Above, LocateError, Located, locate, locate_latest, locate_unrecorded};
-pub use partial::remove_if_nothing_arrived;
 pub use place::{Existing, Place};
 pub use thaw::{Estimate, Need, PRICES_OF, Typical, basis, choices, estimate, typical};

@@ -2,31 +2,10 @@
 //! one of ours.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::transfer::stored_name;
-
-/// Removes a partial file or folder of which the journal says that no range of it arrived: what it has is room.
-///
-/// # Errors
-/// The system's.
-pub fn remove_if_nothing_arrived(partial: &Path) -> io::Result<()> {
-    let journal = journal(partial);
-    match fs::metadata(&journal) {
-        Ok(there) if there.len() == 0 => {}
-        Ok(_) | Err(_) => return Ok(()),
-    }
-    let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
-    if partial.symlink_metadata().is_ok_and(|there| there.is_dir()) {
-        fs::remove_dir_all(partial)?;
-    } else {
-        fs::remove_file(partial).or_else(gone)?;
-        fs::remove_file(stored_name(partial)).or_else(gone)?;
-    }
-    fs::remove_file(&journal)
-}
+use crate::checksum::{Algorithm, Digest};
 
 /// Bytes of the longest name that Linux file systems take, less those of the longest name beside a partial one's.
 const NAME_MAX: usize = 255 - ".dbbackup-stored".len();
@@ -34,13 +13,13 @@ const PARTIAL: &str = ".partial";
 
 /// The name while it is not complete: cut, and told apart by a number, where it would be too long.
 pub(super) fn partial_name(name: &str) -> String {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     if name.len() + PARTIAL.len() <= NAME_MAX {
         return format!("{name}{PARTIAL}");
     }
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let number = format!("-{:016x}", hasher.finish());
+    let mut digest = Digest::new(Algorithm::Crc64Nvme);
+    digest.update(name.as_bytes());
+    // Base64, whose slash no name may have.
+    let number = format!("-{}", digest.full_object().value.replace('/', "_"));
     let kept = name.floor_char_boundary(NAME_MAX - PARTIAL.len() - number.len());
     format!("{}{number}{PARTIAL}", name.get(..kept).unwrap_or_default())
 }

@@ -1,6 +1,7 @@
 //! The place on the disk where a restore ends: what is in the way, whether there is room, the partial
 //! name that is written, and the rename at the end.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -30,6 +31,10 @@ pub struct Place {
     target: PathBuf,
     partial: PathBuf,
     existing: Existing,
+    /// Whether the partial file is of this restore's making.
+    made: bool,
+    /// What may be replaced: see [`Self::may_replace`].
+    replaced: Option<(SetKind, HashSet<String>)>,
     lock: Option<File>,
 }
 
@@ -53,45 +58,25 @@ impl Place {
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
         let partial = dir.join(partial_name(name));
         let journal = journal(&partial);
-        if existing == Existing::Keep && !is_empty(&partial) && journal.symlink_metadata().is_err() {
+        let stored = stored_name(&partial);
+        if !(is_empty(&partial) && is_empty(&stored)) && journal.symlink_metadata().is_err() {
             return Err(PlaceError::NotOurs { partial, journal });
         }
         // What an interrupted restore took already is not needed twice.
-        let needed =
-            bytes.saturating_sub(allocated(&partial)).saturating_sub(allocated(&stored_name(&partial)));
+        let needed = bytes.saturating_sub(allocated(&partial)).saturating_sub(allocated(&stored));
         if free < needed {
             return Err(PlaceError::NoSpace { dir: dir.to_owned(), target, needed, free });
         }
-        Ok(Self { dir: dir.to_owned(), target, partial, existing, lock: None })
+        let dir = dir.to_owned();
+        Ok(Self { dir, target, partial, existing, made: false, replaced: None, lock: None })
     }
 
     /// Refuses to replace what `--force` was not meant for: something of another kind, or a folder with files
-    /// that are not among those restored. `names` tells those, by their paths below it.
-    pub fn may_replace(&self, kind: SetKind, names: &dyn Fn(&str) -> bool) -> Result<(), PlaceError> {
-        let path = &self.target;
-        let Ok(there) = path.symlink_metadata() else { return Ok(()) };
-        let other = |is, wanted| Err(PlaceError::OtherKind { path: path.clone(), is, wanted });
-        match (kind, there.is_dir()) {
-            (SetKind::File, false) => return Ok(()),
-            (SetKind::File, true) => return other("a directory", "a file"),
-            (SetKind::Folder, false) => return other("no directory", "a folder"),
-            (SetKind::Folder, true) => {}
-        }
-        let mut strangers = walkdir::WalkDir::new(path)
-            .min_depth(1)
-            .into_iter()
-            .filter_map(Result::ok)
-            .filter(|entry| !entry.file_type().is_dir())
-            .filter_map(|entry| {
-                entry.path().strip_prefix(path).ok().map(|rel| rel.to_string_lossy().into_owned())
-            })
-            .filter(|rel| !names(rel));
-        match strangers.next() {
-            None => Ok(()),
-            Some(first) => {
-                Err(PlaceError::Strangers { path: path.clone(), count: strangers.count() + 1, first })
-            }
-        }
+    /// that are not among those restored. `names` are those, by their paths below it. Asked again at the end, for
+    /// hours may lie between.
+    pub fn may_replace(&mut self, kind: SetKind, names: HashSet<String>) -> Result<(), PlaceError> {
+        let (kind, names) = self.replaced.insert((kind, names));
+        replaceable(&self.target, *kind, names)
     }
 
     /// The final name.
@@ -110,6 +95,7 @@ impl Place {
     pub fn open_file(&mut self) -> Result<File, PlaceError> {
         // First, for it tells a later restore that the partial file is one's own.
         self.open_journal()?;
+        self.made = self.partial.symlink_metadata().is_err();
         let file = open_new(&self.partial)?;
         self.lock = Some(locked(&self.partial, file.try_clone().map_err(io_error("lock", &self.partial))?)?);
         Ok(file)
@@ -172,6 +158,24 @@ impl Place {
         Ok(())
     }
 
+    /// Removes the partial file where this restore made it and no range of it arrived: what it has is room.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn abandon(self) -> io::Result<()> {
+        let journal = journal(&self.partial);
+        if !self.made || fs::metadata(&journal)?.len() > 0 {
+            return Ok(());
+        }
+        for path in [&stored_name(&self.partial), &self.partial, &journal] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Gives the complete file or folder its final name. A name that appeared meanwhile is kept.
     pub fn finish(self) -> Result<PathBuf, PlaceError> {
         match renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
@@ -200,6 +204,9 @@ impl Place {
         if self.existing == Existing::Keep {
             return Err(PlaceError::Exists(self.target.clone()));
         }
+        if let Some((kind, names)) = &self.replaced {
+            replaceable(&self.target, *kind, names)?;
+        }
         if !self.target.is_dir() {
             return fs::rename(&self.partial, &self.target).map_err(io_error("rename to", &self.target));
         }
@@ -207,6 +214,31 @@ impl Place {
         renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::EXCHANGE)
             .map_err(|error| io_error("exchange with", &self.target)(error.into()))?;
         fs::remove_dir_all(&self.partial).map_err(io_error("remove the old", &self.partial))
+    }
+}
+
+/// Whether what lies there, if anything, is no more than what is restored.
+fn replaceable(path: &Path, kind: SetKind, names: &HashSet<String>) -> Result<(), PlaceError> {
+    let Ok(there) = path.symlink_metadata() else { return Ok(()) };
+    let other = |is, wanted| Err(PlaceError::OtherKind { path: path.to_owned(), is, wanted });
+    match (kind, there.is_dir()) {
+        (SetKind::File, false) => return Ok(()),
+        (SetKind::File, true) => return other("a directory", "a file"),
+        (SetKind::Folder, false) => return other("no directory", "a folder"),
+        (SetKind::Folder, true) => {}
+    }
+    let (mut count, mut first) = (0, None);
+    for entry in walkdir::WalkDir::new(path).min_depth(1) {
+        let entry = entry.map_err(|error| io_error("look into", path)(error.into()))?;
+        let rel = entry.path().strip_prefix(path).unwrap_or(entry.path()).to_string_lossy();
+        if !entry.file_type().is_dir() && !names.contains(rel.as_ref()) {
+            count += 1;
+            first.get_or_insert_with(|| rel.into_owned());
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(first) => Err(PlaceError::Strangers { path: path.to_owned(), count, first }),
     }
 }
 

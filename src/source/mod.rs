@@ -16,6 +16,9 @@ pub use handle::{Changed, OpenError, OpenFile, still_the_same};
 pub use stamp::Stamp;
 pub(crate) use walk::{Kind, Next, walk};
 
+/// The folder that a file system check fills; readable by root alone, and no place for backups.
+pub const LOST_AND_FOUND: &str = "lost+found";
+
 /// The host's own name, up to its first dot, for records and reports.
 #[must_use]
 pub fn host_name() -> String {

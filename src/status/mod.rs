@@ -13,7 +13,7 @@ use chrono::{DateTime, Days, NaiveDateTime, Utc};
 use serde::Serialize;
 
 use crate::bucket::Listed;
-use crate::catalog::{self, Entry};
+use crate::catalog::{self, Entry, ProofMark, Shown};
 use crate::expect::{self, Expect, Schedule};
 use crate::model::{BackupDate, Engine, Proof, RelPath};
 
@@ -118,13 +118,20 @@ pub fn judge(entries: &[Entry], listed: &[Listed], expectations: &[Expect], now:
         let id = &entry.manifest.id;
         apps.entry((id.engine, id.app.clone())).or_default().push(entry);
     }
+    // Maintenance scripts keep full backups, differentials and logs of a database in directories of their own.
+    let full: BTreeSet<(Engine, RelPath)> = entries
+        .iter()
+        .filter(|entry| entry.is_good() && !entry.manifest.needs_another())
+        .map(|entry| (entry.manifest.id.engine, entry.manifest.id.app.clone()))
+        .collect();
     let mut judged: Vec<App> = apps
         .into_iter()
         .map(|((engine, app), entries)| {
             let expect = expect::of_app(expectations, engine, &app);
             let rpo = expect
                 .map_or_else(|| Schedule::Daily.rpo(), |expect| expect.rpo.unwrap_or(expect.schedule.rpo()));
-            judge_app(engine, app, &entries, &listed, rpo, now)
+            let based = full.iter().any(|(other, its)| *other == engine && is_beside(its, &app));
+            judge_app(engine, app, &entries, &listed, (rpo, based), now)
         })
         .collect();
     let seen: BTreeSet<Engine> = judged.iter().map(|app| app.engine).collect();
@@ -133,7 +140,7 @@ pub fn judge(entries: &[Entry], listed: &[Listed], expectations: &[Expect], now:
         expectations.iter().filter(|expect| expect.app.is_none() && !seen.contains(&expect.engine)).map(
             |expect| {
                 let rpo = expect.rpo.unwrap_or(expect.schedule.rpo());
-                judge_app(expect.engine, RelPath::empty(), &[], &listed, rpo, now)
+                judge_app(expect.engine, RelPath::empty(), &[], &listed, (rpo, false), now)
             },
         ),
     );
@@ -145,7 +152,7 @@ fn judge_app(
     app: RelPath,
     entries: &[&Entry],
     listed: &HashMap<&str, &Listed>,
-    rpo: Duration,
+    (rpo, based): (Duration, bool),
     now: NaiveDateTime,
 ) -> App {
     let (mut state, mut why) = (State::Ok, Vec::new());
@@ -156,25 +163,28 @@ fn judge_app(
             why.push(format!("{} is damaged: {what}; see `dbbackup verify`", entry.manifest.id));
         } else if entry.is_good() && entry.manifest.date.lies_ahead(now.date()) {
             state = State::Critical;
-            why.push(format!("{} is dated in the future and not counted", entry.manifest.id));
+            why.push(format!(
+                "{} is dated in the future and not counted: find out what wrote it, and remove its manifest",
+                entry.manifest.id
+            ));
         } else if entry.is_good() {
             good.push(entry);
         }
     }
-    if !good.is_empty() && good.iter().all(|entry| entry.manifest.needs_another()) {
+    if !based && !good.is_empty() && good.iter().all(|entry| entry.manifest.needs_another()) {
         state = State::Critical;
         why.push("there is no full backup, and those that there are restore only on top of one".to_owned());
+    }
+    if let Some((entry, mark)) = last_drill(&good).filter(|(_, mark)| mark.shown == Shown::Failed) {
+        state = State::Critical;
+        let id = &entry.manifest.id;
+        let day = mark.at.format("%Y-%m-%d %H:%M UTC");
+        why.push(format!("the last drill, of {id} on {day}, failed; see `dbbackup show {id}`"));
     }
     good.sort_by_key(|entry| (entry.manifest.date, entry.manifest.created));
     let newest = good.pop();
     let sizes = good.iter().rev().take(MEDIAN_OF).map(|entry| entry.manifest.plain_bytes()).collect();
     let median_size = median(sizes);
-    if let Some((entry, mark)) = newest.and_then(|entry| Some((entry, entry.failed_drill()?))) {
-        state = State::Critical;
-        let id = &entry.manifest.id;
-        let day = mark.at.format("%Y-%m-%d %H:%M UTC");
-        why.push(format!("the drill of {id} on {day} failed; see `dbbackup show {id}`"));
-    }
     let newest = newest.map(|entry| newest_of(entry, now));
     match &newest {
         None => {
@@ -197,6 +207,18 @@ fn judge_app(
         }
     }
     App { engine, app, state, why, rpo_seconds: rpo.as_secs(), newest, median_size }
+}
+
+/// The last drill of any of these sets.
+fn last_drill<'e>(good: &[&'e Entry]) -> Option<(&'e Entry, &'e ProofMark)> {
+    let drills = good.iter().filter_map(|entry| Some((*entry, entry.last_drill()?)));
+    drills.max_by_key(|(_, mark)| mark.at)
+}
+
+/// Whether two apps lie in one directory, below that of the engine.
+fn is_beside(one: &RelPath, other: &RelPath) -> bool {
+    let parent = |app: &RelPath| app.as_str().rsplit_once('/').map(|(parent, _)| parent.to_owned());
+    parent(one).is_some() && parent(one) == parent(other)
 }
 
 fn newest_of(entry: &Entry, now: NaiveDateTime) -> Newest {
@@ -338,6 +360,35 @@ mod tests {
         };
         assert_eq!(state(std::slice::from_ref(&log)), State::Critical);
         assert_eq!(state(&[log, full]), State::Ok);
+        let beside = [
+            entry("mssql/DB01/Sales/LOG/weekly/s_20250818.trn", "2025-08-18", 100),
+            entry("mssql/DB01/Sales/FULL/weekly/s_20250818.bak", "2025-08-18", 100),
+            entry("mssql/DB01/Stock/LOG/weekly/s_20250818.trn", "2025-08-18", 100),
+        ];
+        let listed: Vec<Listed> = beside.iter().map(object).collect();
+        let apps = judge(&beside, &listed, &[], at("2025-08-19T03:00:00"));
+        let states: Vec<_> = apps.iter().map(|app| (app.app.as_str(), app.state)).collect();
+        let (ok, critical) = (State::Ok, State::Critical);
+        assert_eq!(states, [("DB01/Sales/FULL", ok), ("DB01/Sales/LOG", ok), ("DB01/Stock/LOG", critical)]);
+    }
+
+    #[test]
+    fn drill_that_failed_counts_until_another_one_of_the_app_passes() {
+        let mark = |shown, day: u32| ProofMark {
+            at: chrono::TimeZone::with_ymd_and_hms(&Utc, 2025, 8, day, 4, 0, 0).unwrap(),
+            shown,
+            key: String::new(),
+        };
+        let mut old = entry("mysql/shop/weekly/shop_20250817.sql", "2025-08-17", 100);
+        let mut new = entry("mysql/shop/weekly/shop_20250818.sql", "2025-08-18", 100);
+        old.proofs.push(mark(Shown::Failed, 18));
+        let state = |entries: &[Entry]| {
+            let listed: Vec<Listed> = entries.iter().map(object).collect();
+            judge(entries, &listed, &[], at("2025-08-19T03:00:00"))[0].state
+        };
+        assert_eq!(state(&[old.clone(), new.clone()]), State::Critical);
+        new.proofs.push(mark(Shown::Restored, 19));
+        assert_eq!(state(&[old, new]), State::Ok);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use dbbackup::embedded::{Fault, Op, Rule};
+
 use crate::inspect::{backup_option, cut, dump};
 use crate::support::program::Output;
 use crate::support::world::{WEEKLY, World};
@@ -92,4 +94,43 @@ fn a_copy_that_takes_the_place_of_what_was_sent_is_looked_at() {
         fs::rename(path, path.with_file_name("blog_20250818.sql")).unwrap();
     });
     run.exits(1).says("a set of this name is stored with other content");
+}
+
+#[test]
+fn what_is_done_when_the_others_went_is_sent_however_long_those_took() {
+    let world = World::new();
+    let run = meanwhile(&world, "1ms", "shop/shop_20250818.sql.part", |_| {});
+    run.exits(1).says("and still did after");
+    // The other is sent slowly, beyond the wait; the copy ends meanwhile.
+    let world = World::new();
+    backup_option(&world, "settle_wait = \"1s\"");
+    world.dump("blog/blog_20250818.sql");
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(3))).on(Op::PutObject).key("/blog"));
+    let part = world.write("mysql/shop/shop_20250818.sql.part", dump(9_000, WEEKLY));
+    let run = world.begin(&["all", "--date", WEEKLY]);
+    world.wait_for_a_fault();
+    fs::rename(&part, world.path("mysql/shop/shop_20250818.sql")).unwrap();
+    run.finish().exits(0).says("2 backups uploaded to S3.");
+}
+
+#[test]
+fn a_copy_that_goes_to_its_place_from_elsewhere_is_what_was_awaited() {
+    let world = World::new();
+    let place = world.path("mysql/shop");
+    fs::create_dir_all(&place).unwrap();
+    let run = meanwhile(&world, "1m", "incoming/shop_20250818.sql.part", |path| {
+        fs::rename(path, place.join("shop_20250818.sql")).unwrap();
+    });
+    run.exits(0).says("2 backups uploaded to S3.");
+}
+
+#[test]
+fn a_dry_run_does_not_miss_what_is_being_copied() {
+    let world = World::new();
+    world.configure(|text| {
+        format!("{text}[[expect]]\nengine = \"mysql\"\napp = \"*\"\nschedule = \"daily\"\n")
+    });
+    world.write("mysql/shop/shop_20250818.sql.part", "half");
+    let planned = world.run(&["all", "--date", WEEKLY, "--dry-run"]).exits(3);
+    assert!(!planned.stdout.contains("never produced"), "{}", planned.stdout);
 }

@@ -257,8 +257,37 @@ fn a_partial_name_that_no_restore_began_is_kept() {
     world.run(&["restore", FOLDER]).exits(1).says("rman_erp_18-08-2025.partial is there, and no restore");
     assert_eq!(fs::read(&file).unwrap(), b"somebody's");
     assert_eq!(fs::read(&inside).unwrap(), b"somebody's");
-    world.run(&["restore", DUMP, "--force"]).exits(0);
-    assert_eq!(fs::read(world.path("out/shop_20250818.sql")).unwrap(), source(&world));
+    world.run(&["restore", DUMP, "--force"]).exits(1).says("no restore began it");
+    world.run(&["restore", FOLDER, "--force"]).exits(1).says("no restore began it");
+    assert_eq!(fs::read(&file).unwrap(), b"somebody's");
+    assert_eq!(fs::read(&inside).unwrap(), b"somebody's");
+}
+
+#[test]
+fn pieces_that_arrived_stay_though_no_journal_knows_them() {
+    let world = World::new();
+    for piece in ["0a3v1k2m_1_1", "0b3v1k2m_1_1", "0c3v1k2m_1_1"] {
+        world.put(&format!("backup/oracle/erp/weekly/rman_old/{piece}"), "x".repeat(5000));
+    }
+    world
+        .faults()
+        .add(Rule::new(Fault::Answer { status: 403, code: "AccessDenied" }).on(Op::GetObject).key("0c3v"));
+    let restore = ["restore", "oracle/erp/weekly/rman_old", "--unproven"];
+    world.run(&restore).exits(5);
+    world.run(&restore).exits(5);
+    assert_eq!(fs::metadata(world.path("out/rman_old.partial/0a3v1k2m_1_1")).unwrap().len(), 5000);
+}
+
+#[test]
+fn a_file_that_came_into_the_folder_during_the_restore_stays() {
+    let world = stored();
+    world.run(&["restore", FOLDER]).exits(0);
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(2))).on(Op::GetObject).key("0b3v"));
+    let run = world.begin(&["restore", FOLDER, "--force", "--to", world.path("out").to_str().unwrap()]);
+    world.wait_for_a_fault();
+    let since = world.write("out/rman_erp_18-08-2025/archivelog_since.arc", "newer");
+    run.finish().exits(1).says("such as archivelog_since.arc");
+    assert_eq!(fs::read(&since).unwrap(), b"newer");
 }
 
 #[test]

@@ -115,6 +115,26 @@ fn the_table_at_the_end_has_a_row_for_each_set() {
 }
 
 #[test]
+fn whoever_asks_for_json_gets_a_document_also_where_nothing_could_be_done() {
+    let world = World::new();
+    world.company();
+    let told = |args: &[&str], code: i32| {
+        let output = world.run(args).exits(code);
+        let document = output.json();
+        assert_eq!(document["exit_code"], code, "{args:?}");
+        assert!(output.stderr.contains(document["error"].as_str().unwrap()), "{args:?}: {}", output.stderr);
+    };
+    world.configure(|text| text.replace("bucket = \"backups\"", "bucket = \"nowhere\""));
+    told(&["all", "--date", WEEKLY, "--json"], 5);
+    told(&["list", "--json"], 5);
+    told(&["verify", "--json"], 5);
+    told(&["status", "--json"], 5);
+    told(&["show", "mysql/shop/weekly/shop_20250818.sql", "--json"], 5);
+    world.configure(|text| text.replace("[s3]", "[s4]"));
+    told(&["all", "--json"], 2);
+}
+
+#[test]
 fn quiet_says_nothing_of_success_and_the_log_file_everything() {
     let world = World::new();
     world.company();

@@ -56,7 +56,7 @@ same 'and without the data in it' '' "$(grep -h 'thing 5000' "$WORK/out" "$WORK/
 same 'that is recorded, and no proof' 'failed' \
     "$(keys "$bucket" | grep -E 'broken.*proof-' | sed -E 's/.*-([a-z]+)\.json$/\1/' | sort -u)"
 exits 1 'status knows it' from_cron status
-says 'by name' 'the drill of mysql/broken/weekly/broken_20250818\.sql on .* failed'
+says 'by name' 'the last drill, of mysql/broken/weekly/broken_20250818\.sql on .* failed'
 
 say '  a restore that takes too long'
 printf '\n[drill]\nrto = "1s"\n' >>"$home/config.toml"

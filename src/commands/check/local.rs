@@ -11,6 +11,7 @@ use crate::check::Line;
 use crate::check::local::{self, LockState, Place, SourceFacts};
 use crate::config::{Config, Source};
 use crate::lock;
+use crate::source::LOST_AND_FOUND;
 
 /// Files of a source that are looked at: a check is no run.
 const MOST_FILES: u64 = 50_000;
@@ -87,8 +88,10 @@ fn source_facts(source: &Source) -> SourceFacts {
         facts.error = Some(error.to_string());
         return facts;
     }
-    let excluded =
-        |path: &Path| path.strip_prefix(&source.dir).is_ok_and(|rel| source.exclude.matched(rel).is_some());
+    let excluded = |path: &Path| {
+        path.file_name().is_some_and(|name| name == LOST_AND_FOUND)
+            || path.strip_prefix(&source.dir).is_ok_and(|rel| source.exclude.matched(rel).is_some())
+    };
     let unreadable = |facts: &mut SourceFacts, path: &Path| {
         facts.unreadable_count += 1;
         if facts.unreadable.len() < NAMED {
