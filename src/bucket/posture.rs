@@ -65,6 +65,8 @@ pub struct LifecycleRule {
     pub abort_days: Option<i32>,
     /// Days after which objects expire.
     pub expire_days: Option<i32>,
+    /// Day on which objects expire, whenever they were written.
+    pub expire_date: Option<String>,
     /// Days after which versions that are no longer the newest are removed.
     pub noncurrent_days: Option<i32>,
 }
@@ -237,6 +239,10 @@ fn lifecycle_rule(rule: &aws_sdk_s3::types::LifecycleRule) -> LifecycleRule {
             .abort_incomplete_multipart_upload()
             .and_then(aws_sdk_s3::types::AbortIncompleteMultipartUpload::days_after_initiation),
         expire_days: rule.expiration().and_then(aws_sdk_s3::types::LifecycleExpiration::days),
+        expire_date: rule.expiration().and_then(|end| end.date()).map(|at| {
+            let at = chrono::DateTime::from_timestamp(at.secs(), 0);
+            at.map_or_else(|| "a day".to_owned(), |at| at.format("%Y-%m-%d").to_string())
+        }),
         noncurrent_days: rule
             .noncurrent_version_expiration()
             .and_then(aws_sdk_s3::types::NoncurrentVersionExpiration::noncurrent_days),

@@ -167,22 +167,37 @@ pub fn noncurrent_days(posture: &Posture, below: &str) -> Option<i32> {
     inside.filter_map(|rule| rule.noncurrent_days).min()
 }
 
+/// When a rule removes objects, if it does.
+fn when(rule: &LifecycleRule) -> Option<String> {
+    let after = rule.expire_days.map(|days| format!("after {days} days"));
+    after.or_else(|| rule.expire_date.as_ref().map(|day| format!("on {day}")))
+}
+
 fn expires(rules: &[LifecycleRule], prefix: &str, categories: &[Category], what: &str) -> Line {
     let expiring: Vec<&LifecycleRule> =
-        rules.iter().filter(|rule| rule.enabled && rule.expire_days.is_some()).collect();
-    let above = expiring.iter().find(|rule| !rule.narrowed && covers(&rule.prefix, prefix));
-    if let Some(rule) = above {
-        let days = rule.expire_days.unwrap_or_default();
+        rules.iter().filter(|rule| rule.enabled && when(rule).is_some()).collect();
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    let of_catalog = format!("{prefix}{slash}_catalog");
+    if let Some(rule) = expiring.iter().find(|rule| rule.prefix.starts_with(&of_catalog)) {
+        let when = when(rule).unwrap_or_default();
         return Line::warn(
             AREA,
             what,
-            format!("rule `{}` removes everything under `{}` after {days} days", rule.id, rule.prefix),
+            format!("rule `{}` removes what is under `{}` {when}", rule.id, rule.prefix),
+            "manifests go and their backups stay, of which nothing is known then: give the rule the backups' own prefix",
+        );
+    }
+    let above = expiring.iter().find(|rule| !rule.narrowed && covers(&rule.prefix, prefix));
+    if let Some(rule) = above {
+        let when = when(rule).unwrap_or_default();
+        return Line::warn(
+            AREA,
+            what,
+            format!("rule `{}` removes everything under `{}` {when}", rule.id, rule.prefix),
             "manifests and monthly backups go with the rest: give each category a rule of its own",
         );
     }
-    let rule_text = |rule: &&LifecycleRule| {
-        format!("`{}` after {} days", rule.prefix, rule.expire_days.unwrap_or_default())
-    };
+    let rule_text = |rule: &&LifecycleRule| format!("`{}` {}", rule.prefix, when(rule).unwrap_or_default());
     let named = |category: &Category| {
         expiring.iter().any(|rule| rule.prefix.split('/').any(|part| part == category.as_str()))
     };

@@ -291,9 +291,19 @@ mod tests {
     }
 
     #[test]
+    fn empty_marks_and_side_files_are_no_pieces() {
+        let beside =
+            [("0a_1_1", DATA, 1), ("c-1-20250818-00", DATA, 2), ("rman.err", b"", 3), ("DONE", b"", 4)];
+        let judgement = judged(&beside);
+        assert_eq!(judgement.verdict.word(), "not judged");
+        assert!(judgement.notes.is_empty(), "{judgement:?}");
+    }
+
+    #[test]
     fn empty_piece_and_folder_without_pieces_are_cut_short() {
         assert_eq!(judged(&[("0a_1_1", b"", 1), ("c-1-20250818-00", DATA, 2)]).verdict.word(), "cut short");
         assert_eq!(judged(&[]).verdict.word(), "cut short");
+        assert_eq!(judged(&[("DONE", b"", 1), ("rman.err", b"", 1)]).verdict.word(), "cut short");
         assert_eq!(judged(&[("rman.log", b"Recovery Manager complete.\n", 1)]).verdict.word(), "cut short");
     }
 

@@ -157,6 +157,43 @@ def test_hosts_without_a_backup_since_yesterday_are_named_silent_ones_too(fleet)
     assert "db0001" not in named and "db0003" not in named  # refused a set yesterday, good today
 
 
+def test_a_failed_night_is_not_hidden_by_another_run(tmp_path):
+    yesterday, today = since(1), TODAY
+    good = one_set("h", today, "mysql", 1000)
+    bad = one_set("h", today, "mysql", 1000, status="failed", why=CAUSE)
+
+    def run(host, day, sets, target="all", at="01:00", dates=None):
+        return record(host, day, sets, 9.0) | {
+            "run": f"{day:%Y%m%d}T{at[:2]}0000Z-{target}-1", "target": target, "started": f"{day}T{at}:00+02:00",
+        } | ({"dates": [dates] * 2} if dates else {})
+
+    runs = {
+        "well": [run("well", today, [good])],
+        "failed-today": [run("failed-today", yesterday, [good]), run("failed-today", today, [bad])],
+        "one-engine-since": [run("one-engine-since", today, [bad]),
+                             run("one-engine-since", today, [good], "mysql", "09:00")],
+        "old-days-since": [run("old-days-since", today, [bad]),
+                           run("old-days-since", today, [good], "all", "09:00", "2025-07-01")],
+        "mended": [run("mended", today, [bad]), run("mended", today, [good], "all", "09:00")],
+        "one-engine-mended": [run("one-engine-mended", today, [bad], "mysql"),
+                              run("one-engine-mended", today, [good], "all", "09:00")],
+    }
+    for host, entries in runs.items():
+        for entry in entries:
+            path = tmp_path / key(host, date.fromisoformat(entry["started"][:10]), entry)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(entry | {"check_findings": []}) + "\n")
+    (tmp_path / "hosts").write_text("\n".join(runs))
+    made = render(tmp_path / "sql", tmp_path / "hosts", "--dialect", "duckdb", "--today", str(TODAY),
+                  "--source", f"{tmp_path}/backup/*/_runs/*/*/*.json")
+    assert made.returncode == 0, made.stderr
+    database = duckdb.connect()
+    for name in ("table.sql", "hosts.sql"):
+        database.execute((tmp_path / "sql" / name).read_text())
+    answer = database.execute((tmp_path / "sql/queries/no-backup-since-yesterday.sql").read_text()).fetchall()
+    assert {host for host, _ in answer} == {"failed-today", "one-engine-since", "old-days-since"}
+
+
 def test_bytes_a_day(fleet):
     records, _, ask, *_ = fleet
     total = collections.Counter()
@@ -264,9 +301,10 @@ def test_a_record_of_the_program_itself_is_read_where_the_projection_looks(tmp_p
     server = subprocess.Popen([binary, "demo", "--serve", tmp_path / "served"], stdout=subprocess.PIPE, text=True)
     try:
         url, bucket = re.search(r"(http://127\.0\.0\.1:\d+) with bucket ([a-z-]+)", server.stdout.readline()).groups()
-        source = tmp_path / "mysql/shop/shop_20250818.sql"
+        yesterday = date.today() - timedelta(1)
+        source = tmp_path / f"mysql/shop/shop_{yesterday:%Y%m%d}.sql"
         source.parent.mkdir(parents=True)
-        source.write_text("-- MySQL dump 10.13  Distrib 8.0.39\nSELECT 1;\n-- Dump completed on 2025-08-18  1:00:02\n")
+        source.write_text("-- MySQL dump 10.13  Distrib 8.0.39\nSELECT 1;\n-- Dump completed\n")
         os.utime(source, (1755478802, 1755478802))
         (tmp_path / "config.toml").write_text(f"""
 [mysql]
@@ -290,7 +328,7 @@ dir = "{tmp_path}/state"
 
         checked = dbbackup("check")
         assert checked.returncode == 1, checked.stdout + checked.stderr  # the demo's bucket keeps no versions
-        run = dbbackup("mysql", "--date", "2025-08-18")
+        run = dbbackup("mysql")
         assert run.returncode == 0, run.stdout + run.stderr
         s3 = boto3.client("s3", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="demo",
                           aws_secret_access_key="demo-secret", config=Config(s3={"addressing_style": "path"}))
@@ -320,7 +358,7 @@ dir = "{tmp_path}/state"
     assert (row["target"], row["sent"], row["exit_code"], row["host"], row["date"]) == ("mysql", 1, 0, host, day)
     one, = row["sets"]
     assert [name for name, value in one.items() if value is None] == []
-    assert (one["key"], one["status"], one["bytes"]) == ("mysql/shop/weekly/shop_20250818.sql", "sent", source.stat().st_size)
+    assert (one["key"], one["status"], one["bytes"]) == (f"mysql/shop/{one['category']}/{source.name}", "sent", source.stat().st_size)
     for one in row["check_findings"]:
         assert [name for name, value in one.items() if value is None] == []
     found = database.execute((tmp_path / "duckdb/queries/open-findings.sql").read_text()).fetchall()

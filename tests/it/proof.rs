@@ -249,6 +249,19 @@ async fn old_backup_turns_status_red_in_every_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metrics_of_a_bucket_that_cannot_be_asked_do_not_go_on_saying_that_all_is_well() {
+    let world = World::with_backup().await;
+    let config = world.dir.join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let file = world.dir.join("dbbackup.prom");
+    std::fs::write(&file, "dbbackup_all_ok 1\n").unwrap();
+    std::fs::write(&config, text.replace("bucket = \"", "bucket = \"no-")).unwrap();
+    let output = world.run(&["status", "--metrics", "dbbackup.prom"]).await;
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert!(std::fs::read_to_string(&file).unwrap().contains("dbbackup_all_ok 0\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn adopted_objects_are_known_but_unproven_until_they_are_verified() {
     let world = World::new("").await;
     world.fixture.put(&format!("b/{KEY}"), DUMP).await;

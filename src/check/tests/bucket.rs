@@ -108,6 +108,27 @@ fn everything_expires() -> LifecycleRule {
 }
 
 #[test]
+fn rule_with_a_date_removes_backups_too_and_one_of_the_catalog_removes_what_is_known_of_them() {
+    let text = "[mysql]\nsource = \"/srv/mysql\"\n[s3]\nbucket = \"example-backup\"\nprefix = \"b\"\n";
+    let config = Config::parse(text, Path::new("/etc/dbbackup/config.toml"), "db1").unwrap();
+    let expiry = |rule: LifecycleRule| {
+        let seen = Posture { lifecycle: Ok(Some(vec![rule])), ..good_posture() };
+        posture(&seen, &config.s3, false).into_iter().find(|line| line.what == "expiry").unwrap()
+    };
+    let dated = LifecycleRule {
+        expire_days: None,
+        expire_date: Some("2025-09-01".to_owned()),
+        ..everything_expires()
+    };
+    let line = expiry(dated);
+    is(&line, "warn");
+    assert!(line.seen.contains("on 2025-09-01"), "{line:?}");
+    let line = expiry(LifecycleRule { prefix: "b/_catalog/".to_owned(), ..everything_expires() });
+    is(&line, "warn");
+    assert!(line.advice.contains("manifests go"), "{line:?}");
+}
+
+#[test]
 fn access_denied_names_the_missing_permission() {
     let denied = || error(ErrorKind::Denied);
     let posture = Posture {

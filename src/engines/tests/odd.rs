@@ -197,6 +197,11 @@ fn folder_that_cannot_be_read_is_an_error_and_the_rest_goes_on() {
     assert!(errors.iter().all(|error| error.severity == Severity::Error), "{errors:?}");
     let [trouble] = oracle.sets[0].troubles.as_slice() else { panic!("{oracle:?}") };
     assert!(trouble.starts_with("`sub` cannot be read"), "{trouble}");
+    let amiss = |name: &str| {
+        let of_name = oracle.passed.iter().filter(|passed| passed.path == tree.path(name));
+        of_name.filter_map(Passed::finding).count()
+    };
+    assert_eq!(amiss("lost+found"), 0, "{oracle:?}");
     let locked = oracle.passed.iter().any(|passed| passed.path == tree.path("locked"));
     assert!(locked, "{oracle:?}");
 }
