@@ -185,7 +185,7 @@ def test_the_nightly_drop_ins_make_the_timer_daily_and_keep_the_unit_sound(tmp_p
         (tmp_path / unit).write_text(text.replace("/usr/local/bin/dbbackup", "/bin/true"))
     for line in re.findall(r"install -D -m 644 deploy/systemd/(\S+) /etc/systemd/system/(\S+)", walk()):
         target = tmp_path / line[1]
-        target.parent.mkdir()
+        target.parent.mkdir(exist_ok=True)
         shutil.copy(DEPLOY / "systemd" / line[0], target)
     assert sorted(p.name for p in tmp_path.glob("*.d")) == ["dbbackup.service.d", "dbbackup.timer.d"]
     run = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / "dbbackup.service", tmp_path / "dbbackup.timer"],
