@@ -128,7 +128,7 @@ impl BucketError {
                  in [s3], where it is set, is the bucket's owner"
             }
             ErrorKind::Credentials => {
-                "check the credentials (environment, profile, role), their expiry and this host's clock"
+                "check the credentials (environment, `profile` in [s3] or AWS_PROFILE, role), their expiry and this host's clock"
             }
             ErrorKind::Expired => {
                 "see that the credentials' source gives new ones, and that this host's clock is right; run it again"

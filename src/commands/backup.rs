@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::deadline::Deadline;
 use super::deliver::Delivery;
 use super::expected::{self, Dated};
-use super::found::Found;
+use super::found::{self, Found};
 use super::inspecting::Inspector;
-use super::late::{First, Late, is_unfinished};
+use super::late::{First, Late};
 use super::setup::{Failure, Site};
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
 use crate::bucket::{BucketError, Overwrite};
@@ -89,7 +89,7 @@ impl<'c> Run<'c> {
 
     /// The plan alone: reads disk and catalog, writes nothing.
     pub(super) async fn plan_only(&self) -> Result<RunReport, Failure> {
-        let found = self.discover()?;
+        let found = found::discover(self.config, self.request.target, self.request.dates)?;
         let site = Site::new(self.config).await?;
         if !found.sets.is_empty() {
             site.reach().await?;
@@ -117,8 +117,8 @@ impl<'c> Run<'c> {
     pub(super) async fn execute(&self) -> Result<RunReport, Failure> {
         let (target, dates) = (self.request.target, self.request.dates);
         tracing::info!(run = %self.id, host = %self.host, "dbbackup {target}: backups of {dates}");
-        let found = self.discover()?;
-        for passed in found.passed.iter().filter(|passed| !is_unfinished(passed)) {
+        let found = found::discover(self.config, self.request.target, self.request.dates)?;
+        for passed in found.passed.iter().filter(|passed| !passed.is_unfinished()) {
             log_passed(passed);
         }
         let known_apps = found.apps.clone();

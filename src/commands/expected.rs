@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::late::is_unfinished;
 use super::setup::Site;
 use crate::bucket::ErrorKind;
 use crate::config::Config;
@@ -103,5 +102,5 @@ pub(super) fn awaited(config: &Config, passed: &[Passed]) -> BTreeSet<String> {
             })
         })
     };
-    passed.iter().filter(|passed| is_unfinished(passed)).filter_map(app).collect()
+    passed.iter().filter(|passed| passed.is_unfinished()).filter_map(app).collect()
 }

@@ -37,7 +37,7 @@ pub(super) struct Inspector {
     settle_wait: Duration,
     on_cut_short: OnCutShort,
     strict: bool,
-    /// That writers cannot be seen is said once.
+    /// That writers cannot be seen is said once, not of each set.
     blind: Arc<Once>,
     /// The operator's checks load the database server: one at a time.
     checks: Arc<Semaphore>,

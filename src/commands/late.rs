@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inspecting::pause;
 use crate::config::{Config, Source};
-use crate::engines::{self, BackupSet, Passed, Why};
+use crate::engines::{self, BackupSet, Passed};
 use crate::model::{DateRange, Engine, Finding, Severity, Target};
 use crate::source::Stamp;
 use crate::source::settle::finished_name;
@@ -39,7 +39,7 @@ impl First {
         Self {
             sets: sets.iter().map(|set| (set.path.clone(), stamps(set))).collect(),
             passed: passed.iter().map(|passed| passed.path.clone()).collect(),
-            unfinished: passed.iter().filter(|passed| is_unfinished(passed)).cloned().collect(),
+            unfinished: passed.iter().filter(|passed| passed.is_unfinished()).cloned().collect(),
         }
     }
 
@@ -63,11 +63,6 @@ struct Look {
     failed: Vec<(PathBuf, Finding)>,
 }
 
-/// Whether its name says that it is not complete yet.
-pub(super) fn is_unfinished(passed: &Passed) -> bool {
-    passed.why == Why::InProgress
-}
-
 impl Late<'_> {
     /// Waits until nothing is unfinished any more, or the time is up. Gives the sets that came of it, and what
     /// is wrong: what is unfinished to the end, what vanished, and what came in its place.
@@ -80,7 +75,7 @@ impl Late<'_> {
         let patience = self.config.backup.settle_wait;
         let mut looked = false;
         loop {
-            let unfinished = look.passed.iter().filter(|passed| is_unfinished(passed));
+            let unfinished = look.passed.iter().filter(|passed| passed.is_unfinished());
             awaited.extend(unfinished.map(|passed| (passed.path.clone(), passed.clone())));
             let left = patience.saturating_sub(self.begun.elapsed());
             // Sending the others may have taken longer than that, and what was unfinished then may be long since done.
@@ -141,7 +136,7 @@ impl Late<'_> {
 
 impl Look {
     fn is_complete(&self) -> bool {
-        self.failed.is_empty() && !self.passed.iter().any(is_unfinished)
+        self.failed.is_empty() && !self.passed.iter().any(Passed::is_unfinished)
     }
 }
 
@@ -154,13 +149,14 @@ fn findings(
 ) -> Vec<Finding> {
     let mut findings: Vec<Finding> = look.failed.iter().map(|(_, finding)| finding.clone()).collect();
     for passed in &look.passed {
-        if is_unfinished(passed) {
+        if passed.is_unfinished() {
             findings.extend(refused(passed, waited));
         } else if !first.passed.contains(&passed.path) {
             findings.extend(passed.finding());
         }
     }
-    let is_here = |path: &Path| look.passed.iter().any(|passed| passed.path == path && is_unfinished(passed));
+    let is_here =
+        |path: &Path| look.passed.iter().any(|passed| passed.path == path && passed.is_unfinished());
     let is_out_of_sight = |path: &Path| look.failed.iter().any(|(dir, _)| path.starts_with(dir));
     let gone = awaited.values().filter(|passed| {
         let path = &passed.path;

@@ -32,7 +32,7 @@ pub(super) fn last_line(report: Option<&RunReport>) {
         .collect();
         let warnings = report.findings.len() - errors;
         if warnings > 0 {
-            tracing::warn!("{warnings} warnings, which change no exit code; see above");
+            tracing::warn!("warnings: {warnings}, see above; they change no exit code");
         }
         if !amiss.is_empty() {
             tracing::error!("not all is well: {}; see above", amiss.join(", "));

@@ -7,6 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Check;
 use super::error::Report;
 use crate::printable::printable;
 
@@ -68,12 +69,17 @@ pub(super) fn short(text: &str) -> String {
 }
 
 /// The words of a command, those hidden that look like a password: what follows a flag for one, or is joined to it.
+/// Where the path goes is never one.
 pub(super) fn masked(command: &[String]) -> Vec<String> {
     const HIDDEN: &str = "***";
     let is_flag = |word: &str| matches!(word, "-P" | "-p") || (word.starts_with('-') && is_secret_name(word));
     let mut hide = false;
     let mask = |word: &String| {
         // As `mysql -pSECRET` has it.
+        if word.contains(Check::PLACE) {
+            hide = false;
+            return word.clone();
+        }
         let glued = word.len() > 2 && word.starts_with("-p");
         let joined = word.split_once(['=', ':']).filter(|(name, _)| is_secret_name(name) || *name == "pwd");
         let shown = match joined {
@@ -137,6 +143,10 @@ mod tests {
             shown(&["mysql", "-pSecret", "--token", "abc", "{path}"]),
             "mysql -p*** --token *** {path}"
         );
-        assert_eq!(shown(&["/usr/local/bin/check", "--file={path}"]), "/usr/local/bin/check --file={path}");
+        for whole in
+            [["/usr/local/bin/check", "--file={path}"], ["check", "-path={path}"], ["check", "-p{path}"]]
+        {
+            assert_eq!(shown(&whole), whole.join(" "));
+        }
     }
 }

@@ -132,6 +132,12 @@ impl Passed {
         printable(&self.path)
     }
 
+    /// Whether its name says that it is not complete yet.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.why == Why::InProgress
+    }
+
     /// As a finding, or `None` for what is rightly skipped.
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {

@@ -70,7 +70,7 @@ pub fn plan_text(report: &RunReport) -> String {
     let mut text = if report.sets.is_empty() { String::new() } else { format!("{table}\n") };
     text.push_str(remarks(&report.sets).trim_start_matches('\n'));
     if !report.findings.is_empty() {
-        text.push_str("\nWrong:\n");
+        text.push_str("\nFindings:\n");
     }
     for finding in &report.findings {
         let Finding { subject, what, advice, .. } = finding;

@@ -205,7 +205,9 @@ fn credentials_that_cannot_be_had_are_one_error_and_no_dump_of_the_libraries() {
         // It answers, and is no metadata service.
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://127.0.0.1:{port}")),
     ];
-    let output =
-        world.run_under(&["list"], &none).exits(5).says("check the credentials (environment, profile, role)");
+    let output = world
+        .run_under(&["list"], &none)
+        .exits(5)
+        .says("check the credentials (environment, `profile` in [s3] or AWS_PROFILE, role)");
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
 }

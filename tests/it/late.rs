@@ -7,26 +7,34 @@ use std::time::{Duration, Instant};
 
 use dbbackup::embedded::{Fault, Op, Rule};
 
-use crate::inspect::{backup_option, cut, dump};
+use crate::inspect::{backup_option, dump};
 use crate::support::program::Output;
 use crate::support::world::{WEEKLY, World};
 
-#[test]
-fn dump_that_is_still_being_copied_is_waited_for_under_its_name_to_come() {
-    let world = World::new();
-    backup_option(&world, "settle_wait = \"1m\"");
+/// A run that waits for `unfinished` while something is done to it, after another set was sent.
+fn meanwhile(world: &World, wait: &str, unfinished: &str, deed: impl FnOnce(&Path)) -> Output {
+    backup_option(world, &format!("settle_wait = \"{wait}\""));
     world.dump("blog/blog_20250818.sql");
-    let whole = dump(9_000, WEEKLY);
-    let half = world.write("mysql/shop/shop_20250818.sql.part", cut(&whole, 60));
-    let run = world.begin(&["all", "--date", WEEKLY]);
+    let unfinished = world.write(&format!("mysql/{unfinished}"), "half");
+    let run = world.begin_unprivileged(&["all", "--date", WEEKLY]);
     let begun = Instant::now();
     while world.keys().is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(30), "the other set did not go");
         std::thread::sleep(Duration::from_millis(20));
     }
-    fs::write(&half, &whole).unwrap();
-    fs::rename(&half, world.path("mysql/shop/shop_20250818.sql")).unwrap();
-    run.finish().exits(0).says("shop_20250818.sql.part: its name says").says("2 backups uploaded to S3.");
+    deed(&unfinished);
+    run.finish()
+}
+
+#[test]
+fn dump_that_is_still_being_copied_is_waited_for_under_its_name_to_come() {
+    let world = World::new();
+    let whole = dump(9_000, WEEKLY);
+    let run = meanwhile(&world, "1m", "shop/shop_20250818.sql.part", |half| {
+        fs::write(half, &whole).unwrap();
+        fs::rename(half, half.with_file_name("shop_20250818.sql")).unwrap();
+    });
+    run.exits(0).says("shop_20250818.sql.part: its name says").says("2 backups uploaded to S3.");
     assert_eq!(world.get("backup/mysql/shop/weekly/shop_20250818.sql"), whole);
 }
 
@@ -42,21 +50,6 @@ fn dump_that_is_still_being_copied_after_the_wait_makes_the_run_fail() {
             .contains("shop_20250818.sql.part: its name says that it is still being written, and still did")
     );
     assert_eq!(world.keys(), ["backup/mysql/blog/weekly/blog_20250818.sql"]);
-}
-
-/// A run that waits for `unfinished` while something is done to it, after another set was sent.
-fn meanwhile(world: &World, wait: &str, unfinished: &str, deed: impl FnOnce(&Path)) -> Output {
-    backup_option(world, &format!("settle_wait = \"{wait}\""));
-    world.dump("blog/blog_20250818.sql");
-    let unfinished = world.write(&format!("mysql/{unfinished}"), "half");
-    let run = world.begin_unprivileged(&["all", "--date", WEEKLY]);
-    let begun = Instant::now();
-    while world.keys().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the other set did not go");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    deed(&unfinished);
-    run.finish()
 }
 
 #[test]
