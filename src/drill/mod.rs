@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 const SOCKET_MAX: usize = 107;
 /// The database that a dump which names none is loaded into.
 const DATABASE: &str = "drill";
+/// Directory for what the servers and clients keep for a while, below the throwaway's.
+const TEMPORARY: &str = "tmp";
 
 /// What a drill has against the backup itself, and not against the machine or the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +88,7 @@ impl Throwaway {
         if socket.as_os_str().len() > SOCKET_MAX {
             bail!("use {}: its path is too long for a socket; set a shorter [drill] scratch", dir.display());
         }
-        for sub in ["tmp", "files"] {
+        for sub in [TEMPORARY, "files"] {
             std::fs::create_dir(dir.join(sub)).with_context(|| format!("make {}/{sub}", dir.display()))?;
         }
         let this = Self { server, client, dir: dir.to_owned(), socket, mariadb, version };
@@ -103,7 +105,9 @@ impl Throwaway {
             self.server.clone()
         };
         let mut command = command(&program, &self.dir);
-        command.arg("--no-defaults").arg(data).args(user());
+        // A server that starts removes what is left of temporary tables in its directory for them, also while
+        // another works with them: never the one of the host's own server, which is /tmp for both by default.
+        command.arg("--no-defaults").arg(data).arg(self.temporary()).args(user());
         if self.mariadb {
             command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
         } else {
@@ -118,6 +122,10 @@ impl Throwaway {
 
     fn data(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    fn temporary(&self) -> String {
+        format!("--tmpdir={}", self.dir.join(TEMPORARY).display())
     }
 
     /// Loads a dump, stops at its first error, then checks and counts every table.
@@ -221,9 +229,11 @@ impl Running {
             .arg(option("socket", &of.socket))
             .arg(option("pid-file", &dir.join("pid")))
             .arg(option("log-error", &log))
-            .arg(option("tmpdir", &dir.join("tmp")))
+            .arg(of.temporary())
             .arg(option("secure-file-priv", &dir.join("files")))
             .args(["--skip-networking", "--skip-log-bin", "--local-infile=0", "--max-allowed-packet=1G"])
+            // MySQL's second protocol has a socket of its own, at a path that the host's server may have.
+            .args((!of.mariadb).then_some("--loose-mysqlx=OFF"))
             // Nothing here outlives the drill.
             .arg("--innodb-flush-log-at-trx-commit=0")
             .args(more)
@@ -299,6 +309,7 @@ fn command(program: impl AsRef<OsStr>, home: &Path) -> Command {
         .env("PATH", PATHS.join(":"))
         .env("HOME", home)
         .env("LC_ALL", "C")
+        .env("TMPDIR", home.join(TEMPORARY))
         .current_dir(home)
         .stdin(Stdio::null())
         .kill_on_drop(true);

@@ -13,7 +13,7 @@ aws s3 mb "s3://$bucket" >/dev/null
 # killed_during KEY DATE PARTS NAME: a run of the date is killed once S3 has so many parts of the key.
 killed_during() {
     local pid parts code=0
-    "$BIN" all --date "$2" >"$WORK/out" 2>"$WORK/err" </dev/null &
+    "$BIN" all --date "$2" --config "$(slowed "$home/config.toml")" >"$WORK/out" 2>"$WORK/err" </dev/null &
     pid=$!
     if parts=$(tool wait_parts "$bucket" "$1" "$3" 60); then
         kill -9 "$pid" 2>/dev/null || true

@@ -65,7 +65,7 @@ big=backup/mysql/big/monthly/big_20250825.sql
 begin() {
     local before
     before=$(tool parts "$bucket" "$big")
-    "$BIN" mysql --date 2025-08-25 >"$WORK/first" 2>&1 </dev/null &
+    "$BIN" mysql --date 2025-08-25 --config "$(slowed "$home/config.toml")" >"$WORK/first" 2>&1 </dev/null &
     running=$!
     tool wait_parts "$bucket" "$big" $((before + 2)) 60 >/dev/null ||
         fail 'a large upload is under way' "$(tail -n 20 "$WORK/first")"

@@ -2,7 +2,10 @@
 #
 # From `run`: ROOT, BIN, VENV, WORK (a temporary directory), ENDPOINT, RESULTS.
 
-set -euo pipefail
+set -Eeuo pipefail
+
+# What ends a case before its end says where; stderr of the case is the log.
+trap 'printf "          %s, line %s: exit %s of: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$?" "$BASH_COMMAND" >&2' ERR
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*"; }
 
@@ -27,7 +30,7 @@ pass() {
 }
 
 fail() {
-    echo fail >>"$RESULTS"
+    echo "fail ${CASE:+$CASE: }$1" >>"$RESULTS"
     say "  FAILED  $1"
     shift
     [ $# -eq 0 ] || printf '          %s\n' "$@"
@@ -116,12 +119,13 @@ start_localstack() {
 start_mariadb() {
     local dir=$1 user _
     user=$(id -un)
-    mkdir -p "$dir"
-    mariadb-install-db --no-defaults --user="$user" --datadir="$dir/data" \
+    # Without a directory for temporary tables of its own, one server removes those of another.
+    mkdir -p "$dir/tmp"
+    mariadb-install-db --no-defaults --user="$user" --datadir="$dir/data" --tmpdir="$dir/tmp" \
         --auth-root-authentication-method=normal --skip-test-db >"$dir/install.log" 2>&1 ||
         { cat "$dir/install.log"; return 1; }
     MARIADB_SOCKET=$dir/socket
-    mariadbd --no-defaults --user="$user" --datadir="$dir/data" --socket="$MARIADB_SOCKET" --skip-networking \
+    mariadbd --no-defaults --user="$user" --datadir="$dir/data" --tmpdir="$dir/tmp" --socket="$MARIADB_SOCKET" --skip-networking \
         --pid-file="$dir/pid" --innodb-flush-log-at-trx-commit=0 --max-allowed-packet=64M \
         >"$dir/log" 2>&1 </dev/null &
     MARIADB_PID=$!
@@ -176,6 +180,13 @@ pauses = ["2s"]
 # The folders of these cases are made as they run.
 settle_time = "0s"
 CONFIG
+}
+
+# slowed FILE: a copy of a configuration for runs that are to be caught in the middle of a file, which
+# without it can be sent before the question for its parts is answered; prints its path.
+slowed() {
+    { cat "$1"; printf 'bandwidth = "200Mbit/s"\n'; } >"${1%.toml}-slowed.toml"
+    echo "${1%.toml}-slowed.toml"
 }
 
 # LocalStack goes on reading from a connection that was cut, and locks up for good where the same part of
