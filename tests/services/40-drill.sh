@@ -40,7 +40,7 @@ exits 0 'the dumps are sent' from_cron all --date "$day"
 
 say '  a dump that loads'
 # A server that starts removes such files from its directory for temporary tables, which is /tmp unless told.
-others='/tmp/#sql-temptable-dbbackup-0-0.MAI'
+others=/tmp/#sql-temptable-$$-0-0.MAI
 touch "$others"
 exits 0 'the drill passes' from_cron drill mysql/shop
 check "a temporary table of the host's own server is left alone" rm "$others"
