@@ -3,7 +3,7 @@
 //! What must stay true: a backup that the source never produced and one that was not stored are told
 //! apart, since other people have to act.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -98,20 +98,39 @@ pub struct Outcome<'r> {
     pub why: &'r str,
 }
 
+/// The days of which backups must exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Days {
+    /// Those that the run looks at.
+    pub looked_at: DateRange,
+    /// Those of them that were asked for; on the others, an app is missed from its first backup on.
+    pub asked: DateRange,
+}
+
+impl Days {
+    /// Whether an app whose first known backup is of `first` is missed where it has none of `date`.
+    fn count(self, date: BackupDate, first: Option<&BackupDate>) -> bool {
+        self.asked.contains(date) || first.is_some_and(|first| *first <= date)
+    }
+}
+
 /// The backups of `days` that must exist and do not. `apps` are those of the run's engines that the
-/// source or the bucket knows, `stored` what the bucket has.
+/// source or the bucket knows, `stored` what the bucket has, `firsts` the date of each app's earliest
+/// backup, of whatever worth: a server has none of the days before it was set up.
 #[must_use]
 pub fn missing(
     expectations: &[Expect],
     apps: &BTreeSet<(Engine, RelPath)>,
     outcomes: &[Outcome<'_>],
     stored: &BTreeSet<(Engine, RelPath, BackupDate)>,
-    days: DateRange,
+    firsts: &BTreeMap<(Engine, RelPath), BackupDate>,
+    days: Days,
 ) -> Vec<Finding> {
-    let mut findings = nothing_at_all(expectations, apps, days);
+    let mut findings = nothing_at_all(expectations, apps, days.looked_at);
     for (engine, app) in apps {
         let Some(expect) = of_app(expectations, *engine, app) else { continue };
-        for date in expect.schedule.due(days) {
+        let first = firsts.get(&(*engine, app.clone()));
+        for date in expect.schedule.due(days.looked_at).filter(|date| days.count(*date, first)) {
             let mut of_day = outcomes.iter().filter(|outcome| {
                 outcome.engine == *engine && outcome.app == app.as_str() && outcome.date == date
             });
@@ -177,6 +196,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn asked(days: DateRange) -> Days {
+        Days { looked_at: days, asked: days }
+    }
+
     fn apps(names: &[&str]) -> BTreeSet<(Engine, RelPath)> {
         names.iter().map(|app| (Engine::Mysql, app.parse().unwrap())).collect()
     }
@@ -200,7 +223,8 @@ mod tests {
             &apps(&["blog", "crm", "hr", "shop", "wiki"]),
             &[failed, sent, cut],
             &BTreeSet::from([(Engine::Mysql, "wiki".parse().unwrap(), date)]),
-            DateRange::one(date),
+            &BTreeMap::new(),
+            asked(DateRange::one(date)),
         );
         let texts: Vec<_> = found.iter().map(|f| (f.subject.as_str(), f.what.as_str())).collect();
         assert_eq!(
@@ -218,18 +242,38 @@ mod tests {
         let expectations =
             [expect(None, Schedule::Daily), expect(Some("crm"), Schedule::Weekly(Weekday::Mon))];
         let week = DateRange::new(day("2025-08-18"), day("2025-08-24")).unwrap();
-        let found = missing(&expectations, &apps(&["crm"]), &[], &BTreeSet::new(), week);
-        assert_eq!(found.len(), 1);
-        assert!(found[0].what.contains("2025-08-18"), "{found:?}");
-        let found = missing(&expectations, &apps(&["shop"]), &[], &BTreeSet::new(), week);
-        assert_eq!(found.len(), 7);
+        let found =
+            |app| missing(&expectations, &apps(&[app]), &[], &BTreeSet::new(), &BTreeMap::new(), asked(week));
+        let crm = found("crm");
+        assert_eq!(crm.len(), 1);
+        assert!(crm[0].what.contains("2025-08-18"), "{crm:?}");
+        assert_eq!(found("shop").len(), 7);
     }
 
     #[test]
     fn star_of_an_engine_without_any_app_is_a_finding_on_a_day_that_is_due() {
         let monday = [expect(None, Schedule::Weekly(Weekday::Mon))];
-        let found = |date| missing(&monday, &apps(&[]), &[], &BTreeSet::new(), DateRange::one(day(date)));
+        let found = |date| {
+            let days = asked(DateRange::one(day(date)));
+            missing(&monday, &apps(&[]), &[], &BTreeSet::new(), &BTreeMap::new(), days)
+        };
         assert_eq!(found("2025-08-18")[0].subject, "mysql");
         assert_eq!(found("2025-08-19"), []);
+    }
+
+    #[test]
+    fn of_days_that_were_not_asked_for_an_app_is_missed_from_its_first_backup_on() {
+        let week = DateRange::new(day("2025-08-18"), day("2025-08-24")).unwrap();
+        let days = Days { looked_at: week, asked: DateRange::one(day("2025-08-24")) };
+        let found = |first: Option<&str>| -> Vec<_> {
+            let first = first.map(|first| ((Engine::Mysql, "shop".parse().unwrap()), day(first)));
+            let firsts = first.into_iter().collect();
+            let expectations = [expect(None, Schedule::Daily)];
+            let found = missing(&expectations, &apps(&["shop"]), &[], &BTreeSet::new(), &firsts, days);
+            found.iter().map(|finding| finding.what.split(' ').nth(7).unwrap().to_owned()).collect()
+        };
+        assert_eq!(found(None), ["2025-08-24"]);
+        assert_eq!(found(Some("2025-08-23")), ["2025-08-23", "2025-08-24"]);
+        assert_eq!(found(Some("2025-08-01")).len(), 7);
     }
 }

@@ -21,6 +21,7 @@ use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
 use crate::config::{Backup, Config};
+use crate::expect::Days;
 use crate::inspect;
 use crate::model::{DateRange, ExitCode, Finding, Target};
 use crate::neighbour;
@@ -105,8 +106,8 @@ impl<'c> Run<'c> {
         findings.extend(unreadable(&steps));
         let sets: Vec<SetReport> = steps.iter().map(planned).collect();
         if !self.config.expect.is_empty() {
-            let asked = (self.request.target, self.request.dates);
-            let missing = expected::missing(self.config, &site, asked, &sets, (apps, stored)).await;
+            let missing =
+                expected::missing(self.config, &site, self.expected_of(), &sets, (apps, stored)).await;
             findings.extend(missing.into_iter().filter(|finding| !awaited.contains(&finding.subject)));
         }
         Ok(RunReport { passed, ..self.report(sets, findings) })
@@ -155,8 +156,8 @@ impl<'c> Run<'c> {
         let sweeper = self.uploader(&site, Events::default());
         self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
         if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
-            let asked = (self.request.target, self.request.dates);
-            findings.extend(expected::missing(self.config, &site, asked, &sets, (known_apps, stored)).await);
+            let known = (known_apps, stored);
+            findings.extend(expected::missing(self.config, &site, self.expected_of(), &sets, known).await);
         }
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
@@ -169,6 +170,11 @@ impl<'c> Run<'c> {
             }
         }
         Ok(report)
+    }
+
+    fn expected_of(&self) -> (Target, Days) {
+        let Request { target, dates, usual, .. } = self.request;
+        (target, Days { looked_at: dates, asked: usual })
     }
 
     /// Everything before the first byte is sent.

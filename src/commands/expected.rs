@@ -1,13 +1,16 @@
 //! `[[expect]]` at the end of a run: what of its days is missing, on the disk or in the bucket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
 
 use super::setup::Site;
 use crate::bucket::ErrorKind;
 use crate::config::Config;
 use crate::engines::Passed;
-use crate::expect::{self, Outcome};
-use crate::model::{BackupDate, DateRange, Engine, Finding, Proof, RelPath, Severity, Target};
+use crate::expect::{self, Days, Outcome};
+use crate::manifest::Manifest;
+use crate::model::{BackupDate, Engine, Finding, Proof, RelPath, Severity, Target};
 use crate::report::{SetReport, Status};
 
 /// With `app = "*"`, an app that had a backup within so many days before the run is expected.
@@ -16,6 +19,37 @@ const EXPECT_DAYS: u64 = 30;
 /// A backup of an app, by its date.
 pub(super) type Dated = (Engine, RelPath, BackupDate);
 
+/// What is known of the apps, on the disk and in the bucket.
+#[derive(Debug)]
+struct Known {
+    apps: BTreeSet<(Engine, RelPath)>,
+    /// Good backups in the bucket.
+    stored: BTreeSet<Dated>,
+    /// Each app's earliest backup, of whatever worth.
+    firsts: BTreeMap<(Engine, RelPath), BackupDate>,
+    /// An app with a backup since then is one that goes on.
+    recent: NaiveDate,
+}
+
+impl Known {
+    fn begins(&mut self, app: (Engine, RelPath), date: BackupDate) {
+        let first = self.firsts.entry(app).or_insert(date);
+        *first = date.min(*first);
+    }
+
+    fn add(&mut self, manifest: &Manifest, is_good: bool) {
+        let (id, date) = (&manifest.id, manifest.date);
+        let app = (id.engine, id.app.clone());
+        self.begins(app.clone(), date);
+        if date.day() >= self.recent {
+            self.apps.insert(app);
+        }
+        if is_good {
+            self.stored.insert((id.engine, id.app.clone(), date));
+        }
+    }
+}
+
 /// What `[[expect]]` demands of the days of this run and is not in the bucket after it.
 ///
 /// `apps` are those that the sources know; `"*"` also means those with a backup in the last days. `stored` are
@@ -23,13 +57,24 @@ pub(super) type Dated = (Engine, RelPath, BackupDate);
 pub(super) async fn missing(
     config: &Config,
     site: &Site,
-    (target, days): (Target, DateRange),
+    (target, days): (Target, Days),
     sets: &[SetReport],
-    (mut apps, mut stored): (BTreeSet<(Engine, RelPath)>, BTreeSet<Dated>),
+    (apps, stored): (BTreeSet<(Engine, RelPath)>, BTreeSet<Dated>),
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let first = days.first().day();
+    let first = days.looked_at.first().day();
     let recent = first.checked_sub_days(chrono::Days::new(EXPECT_DAYS)).unwrap_or(first);
+    let mut known = Known { apps, stored: BTreeSet::new(), firsts: BTreeMap::new(), recent };
+    for (engine, app, date) in stored {
+        known.begins((engine, app.clone()), date);
+        known.stored.insert((engine, app, date));
+    }
+    for set in sets {
+        // An app that is no path was refused where its set was found.
+        if let Ok(app) = set.app.parse() {
+            known.begins((set.engine, app), set.date);
+        }
+    }
     // What this host stored it knows, whatever it may read.
     let mut own = Vec::new();
     match site.catalog.load("").await {
@@ -38,13 +83,7 @@ pub(super) async fn missing(
                 own.extend(site.catalog.copies());
             }
             for entry in loaded.entries.values() {
-                let (id, date) = (&entry.manifest.id, entry.manifest.date);
-                if date.day() >= recent {
-                    apps.insert((id.engine, id.app.clone()));
-                }
-                if entry.is_good() {
-                    stored.insert((id.engine, id.app.clone(), date));
-                }
+                known.add(&entry.manifest, entry.is_good());
             }
         }
         Err(error) if error.kind == ErrorKind::Denied => {
@@ -59,14 +98,9 @@ pub(super) async fn missing(
         }),
     }
     for manifest in own {
-        let (id, date) = (&manifest.id, manifest.date);
-        if date.day() >= recent {
-            apps.insert((id.engine, id.app.clone()));
-        }
-        if manifest.proof() >= Proof::Stored && !manifest.is_cut_short() {
-            stored.insert((id.engine, id.app.clone(), date));
-        }
+        known.add(&manifest, manifest.proof() >= Proof::Stored && !manifest.is_cut_short());
     }
+    let Known { mut apps, stored, firsts, .. } = known;
     let named = config.expect.iter().filter_map(|expect| Some((expect.engine, expect.app.clone()?)));
     apps.extend(named);
     let asked: Vec<Engine> = target.engines().collect();
@@ -86,7 +120,7 @@ pub(super) async fn missing(
             why: if set.is_cut_short() { "it is cut short" } else { &set.why },
         })
         .collect();
-    findings.extend(expect::missing(&expectations, &apps, &outcomes, &stored, days));
+    findings.extend(expect::missing(&expectations, &apps, &outcomes, &stored, &firsts, days));
     findings
 }
 

@@ -70,6 +70,29 @@ fn what_a_catch_up_finds_stored_is_not_missed_by_whoever_may_only_write() {
 }
 
 #[test]
+fn a_catch_up_does_not_miss_the_days_before_an_apps_first_backup_and_misses_those_after_it() {
+    let days_back = |back| chrono::Utc::now().date_naive() - chrono::Days::new(back);
+    let name = |back| format!("shop_{}.sql", days_back(back).format("%Y%m%d"));
+    let world = World::new();
+    world.dump(&format!("shop/{}", name(1)));
+    world.configure(|text| format!("{text}catch_up_days = 5\n{EVERY_MYSQL}"));
+    world.run(&["all"]).exits(0).says("1 backups uploaded to S3.");
+    world.run(&["all", "--dry-run"]).exits(0);
+    // A day that was asked for is missed whether or not the app is new.
+    let asked = format!("{}", days_back(2));
+    world.run(&["all", "--date", &asked]).exits(1).says("the source never produced its backup of");
+    world.dump(&format!("shop/{}", name(4)));
+    let run = world.run(&["all"]).exits(1);
+    let missed = |back| run.stderr.contains(&format!("produced its backup of {} ", days_back(back)));
+    assert_eq!([1, 2, 3, 4, 5].map(missed), [false, true, true, false, false], "{}", run.stderr);
+    // What is stored tells it too, where the source has removed its dumps.
+    std::fs::remove_dir_all(world.path("mysql/shop")).unwrap();
+    let run = world.run(&["all"]).exits(1);
+    let missed = |back| run.stderr.contains(&format!("produced its backup of {} ", days_back(back)));
+    assert_eq!([1, 2, 3, 4, 5].map(missed), [false, true, true, false, false], "{}", run.stderr);
+}
+
+#[test]
 fn an_app_whose_directory_is_a_link_elsewhere_is_missed_where_every_app_is_expected() {
     let world = World::new();
     world.company();
