@@ -17,19 +17,24 @@ use crate::bucket::{Bucket, BucketError, ErrorKind};
 /// Outages that one call sits out: one that comes with every attempt has another cause.
 const OUTAGES: u32 = 10;
 
+/// In place of an attempt's number.
+const ANSWERED: u32 = u32::MAX;
+
 /// Attempts and the pauses between them.
 #[derive(Debug, Clone)]
 pub struct Policy {
     attempts: u32,
     pauses: Vec<Duration>,
     outage: Option<Arc<Outage>>,
+    /// The highest attempt that was told to have met a store that never answered; [`ANSWERED`] once it did.
+    told: Arc<AtomicU32>,
 }
 
 impl Policy {
     /// `attempts` in all (at least one); the last pause repeats where there are fewer than needed.
     #[must_use]
     pub fn new(attempts: u32, pauses: Vec<Duration>) -> Self {
-        Self { attempts: attempts.max(1), pauses, outage: None }
+        Self { attempts: attempts.max(1), pauses, outage: None, told: Arc::default() }
     }
 
     /// The same, waiting up to `patience` for a bucket that answered before and no longer does.
@@ -81,19 +86,35 @@ impl Policy {
             let Some(pause) = pause else {
                 return Err(error);
             };
-            tracing::warn!(
+            let told = format!(
                 "[RETRY] {what}: attempt {attempt} of {} failed, again in {}: {}",
                 self.attempts,
                 humantime::format_duration(pause),
                 error.detail
             );
+            if self.is_news(&error, attempt) {
+                tracing::warn!("{told}");
+            } else {
+                tracing::debug!("{told}");
+            }
             retries.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
     }
 
+    /// Where nothing ever got through, all calls say the same: of each attempt, the first one speaks for them.
+    fn is_news(&self, error: &BucketError, attempt: u32) -> bool {
+        if error.kind != ErrorKind::Unreachable {
+            self.answered();
+            return true;
+        }
+        let told = self.told.fetch_max(attempt, Ordering::Relaxed);
+        told == ANSWERED || told < attempt
+    }
+
     fn answered(&self) {
+        self.told.store(ANSWERED, Ordering::Relaxed);
         if let Some(outage) = &self.outage {
             outage.answered();
         }
