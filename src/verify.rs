@@ -70,6 +70,10 @@ pub const LOST: &str = "bring it back from a version of the bucket or a replica;
      the file, remove the backup's manifest (`_catalog/KEY/manifest.json` below the prefix) and what is left of the object, \
      and run the backup of its day again";
 
+/// What to do about a manifest that names what it ought not.
+pub const ALTERED: &str =
+    "if the bucket was copied to another prefix, use the old one; else find out who changed the manifest";
+
 /// A set that inspection found incomplete: the bucket has what was sent, and that is no backup.
 #[must_use]
 pub fn cut_short(manifest: &Manifest) -> Option<Fault> {
@@ -135,7 +139,7 @@ pub fn record(manifest: &Manifest, layout: &Layout) -> Option<Fault> {
         Kind::Record,
         &manifest.id.key(),
         format!("its manifest names {}, which is not where objects of this set lie", astray.key),
-        "if the bucket was copied to another prefix, use the old one; else find out who changed the manifest",
+        ALTERED,
     ))
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
@@ -23,7 +23,7 @@ use crate::codec;
 use crate::config::{Backup, Config};
 use crate::expect::Days;
 use crate::inspect;
-use crate::model::{DateRange, ExitCode, Finding, Target};
+use crate::model::{DateRange, ExitCode, Finding, Severity, Target};
 use crate::neighbour;
 use crate::plan::{self, Action, Step};
 use crate::report::{RunReport, SetReport, Status};
@@ -70,6 +70,8 @@ pub(super) struct Run<'c> {
     pub(super) id: String,
     pub(super) started: DateTime<Local>,
     pub(super) clock: Instant,
+    /// Since when it is to end.
+    interrupted: OnceLock<tokio::time::Instant>,
 }
 
 impl<'c> Run<'c> {
@@ -85,12 +87,13 @@ impl<'c> Run<'c> {
         let stamp = started.with_timezone(&Utc).format("%Y%m%dT%H%M%SZ");
         let id = format!("{stamp}-{}-{}", request.target, std::process::id());
         let host = crate::source::host_name();
-        Self { config, request, cancel, lines, host, id, started, clock: Instant::now() }
+        let (clock, interrupted) = (Instant::now(), OnceLock::new());
+        Self { config, request, cancel, lines, host, id, started, clock, interrupted }
     }
 
     /// The plan alone: reads disk and catalog, writes nothing.
     pub(super) async fn plan_only(&self) -> Result<RunReport, Failure> {
-        let found = found::discover(self.config, self.request.target, self.request.dates)?;
+        let found = found::discover(self.config, self.request.target, self.request.dates).await?;
         let site = Site::new(self.config).await?;
         if !found.sets.is_empty() {
             site.reach().await?;
@@ -118,7 +121,7 @@ impl<'c> Run<'c> {
     pub(super) async fn execute(&self) -> Result<RunReport, Failure> {
         let (target, dates) = (self.request.target, self.request.dates);
         tracing::info!(run = %self.id, host = %self.host, "dbbackup {target}: backups of {dates}");
-        let found = found::discover(self.config, self.request.target, self.request.dates)?;
+        let found = self.unless_cancelled(found::discover(self.config, target, dates)).await??;
         for passed in found.passed.iter().filter(|passed| !passed.is_unfinished()) {
             log_passed(passed);
         }
@@ -142,11 +145,16 @@ impl<'c> Run<'c> {
             let late = Late { config: self.config, target, dates, begun: self.clock, cancel };
             let (came, left) = late.wait(&first).await;
             findings.extend(left);
-            let came = self.plan(&site, Found { sets: came, ..Found::default() }).await;
-            stored.extend(came.stored);
-            let (more, more_errors) = self.carry_out(&site, came.steps, None).await;
-            sets.extend(more);
-            errors.extend(more_errors);
+            let names: Vec<_> = came.iter().map(|set| set.path.display().to_string()).collect();
+            let planned = Box::pin(self.plan(&site, Found { sets: came, ..Found::default() }));
+            if let Ok(came) = self.unless_cancelled(planned).await {
+                stored.extend(came.stored);
+                let (more, more_errors) = self.carry_out(&site, came.steps, None).await;
+                sets.extend(more);
+                errors.extend(more_errors);
+            } else {
+                findings.extend(names.into_iter().map(not_looked_at));
+            }
         }
         if let Some(late) = deadline.and_then(|deadline| deadline.at_the_end(&sets)) {
             tracing::warn!("[LATE] {}: {}; {}", late.subject, late.what, late.advice);
@@ -154,17 +162,19 @@ impl<'c> Run<'c> {
         }
         // After all else, so that what this run went on with is none of it.
         let sweeper = self.uploader(&site, Events::default());
-        self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
-        if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
+        // An interrupted run does neither, nor goes on with them.
+        let _ = self.unless_cancelled(sweeper.sweep(self.config.backup.abort_after)).await;
+        if !self.config.expect.is_empty() {
             let known = (known_apps, stored);
-            findings.extend(expected::missing(self.config, &site, self.expected_of(), &sets, known).await);
+            let missing = expected::missing(self.config, &site, self.expected_of(), &sets, known);
+            findings.extend(self.unless_cancelled(missing).await.unwrap_or_default());
         }
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
         if nothing_but_bucket_errors(&report.sets, &errors) {
             report.exit_code = ExitCode::NoBucket.number();
         } else {
-            let recorded = self.in_time(self.record(&site, &mut report)).await;
+            let recorded = self.in_time(GRACE * 2, self.record(&site, &mut report)).await;
             if !recorded {
                 tracing::warn!("interrupted: the run record is not in the bucket");
             }
@@ -188,11 +198,12 @@ impl<'c> Run<'c> {
 
     async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
-            done = work => Ok(done),
+            biased;
             () = self.cancel.cancelled() => Err(Failure {
                 code: ExitCode::Interrupted,
                 error: anyhow::anyhow!("interrupted before anything was sent"),
             }),
+            done = work => Ok(done),
         }
     }
 
@@ -291,7 +302,9 @@ impl<'c> Run<'c> {
         }
         drop(delivery);
         let work = async {
-            while !tasks.is_empty() && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await {}
+            while !tasks.is_empty() && self.in_time(GRACE, take(&mut tasks, &mut reports, &mut errors)).await
+            {
+            }
         };
         match deadline {
             Some(deadline) => tokio::select! {
@@ -306,11 +319,12 @@ impl<'c> Run<'c> {
         (reports.into_values().collect(), errors)
     }
 
-    /// Waits for `work`, but after an interruption only so long; false where the time was up.
-    async fn in_time(&self, work: impl Future<Output = ()>) -> bool {
+    /// Waits for `work`, but only so long after the interruption; false where the time was up.
+    async fn in_time(&self, grace: Duration, work: impl Future<Output = ()>) -> bool {
         let late = async {
             self.cancel.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            let since = *self.interrupted.get_or_init(tokio::time::Instant::now);
+            tokio::time::sleep_until(since + grace).await;
         };
         tokio::select! {
             () = work => true,
@@ -336,6 +350,15 @@ impl<'c> Run<'c> {
             sealed: Arc::new(Sealed::new(&self.config.state.dir, site.bucket.name())),
         };
         Uploader::new(site.bucket.clone(), settings)
+    }
+}
+
+fn not_looked_at(path: String) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        subject: path,
+        what: "it came while the run went on, and was not looked at: interrupted".to_owned(),
+        advice: "run it again".to_owned(),
     }
 }
 

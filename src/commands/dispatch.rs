@@ -1,6 +1,8 @@
 //! From the command line to a command, and from its end to the exit code.
 
+use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use chrono::Local;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -28,6 +30,9 @@ use crate::model::{ExitCode, Severity};
 use crate::report::{self, RunReport};
 use crate::restore::Existing;
 use crate::ui;
+
+/// How long a command may take to end after a signal: what it does then is no network's business.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Does what was asked for. Whatever goes wrong is told before this returns.
 pub async fn run(cli: Cli) -> ExitCode {
@@ -90,9 +95,8 @@ impl Terminal {
                 let signals = listen()?;
                 let (selector, token) = (args.selector, signals.token());
                 let adopted =
-                    adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet)
-                        .await;
-                interruptible(adopted, &signals)
+                    adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet);
+                Box::pin(interruptible(adopted, &signals)).await
             }
             Some(Command::Check(args)) if args.as_cron => check::as_cron(&args, &global),
             Some(Command::Check(args)) => {
@@ -153,8 +157,8 @@ impl Terminal {
             let _log = self.terminal_log();
             let signals = listen()?;
             let run = Run::new(config, request, signals.token(), self.lines.clone());
-            let report = run.plan_only().await?;
-            return self.tell_plan(&report, args.json);
+            let planned = async { self.tell_plan(&run.plan_only().await?, args.json) };
+            return Box::pin(interruptible(planned, &signals)).await;
         }
         let _lock = Lock::acquire(&config.state.dir, &args.target.to_string()).map_err(lock_failure)?;
         let started = Local::now();
@@ -242,8 +246,8 @@ impl Terminal {
         });
         let identity = args.identity.file;
         let order = restore::Order { what, place, existing, retrieval, identity };
-        let done = restore::restore(config, &order, signals.token(), &self.lines, self.quiet).await;
-        interruptible(done, &signals)
+        let done = restore::restore(config, &order, signals.token(), &self.lines, self.quiet);
+        Box::pin(interruptible(done, &signals)).await
     }
 
     async fn verify(&self, config: &Config, args: VerifyArgs) -> Result<ExitCode, Failure> {
@@ -258,7 +262,8 @@ impl Terminal {
         let _log = self.terminal_log();
         let signals = listen()?;
         let quiet = self.quiet || args.json;
-        interruptible(verify::verify(config, &query, signals.token(), &self.lines, quiet).await, &signals)
+        let verified = verify::verify(config, &query, signals.token(), &self.lines, quiet);
+        Box::pin(interruptible(verified, &signals)).await
     }
 
     async fn drill(&self, config: &Config, args: DrillArgs) -> Result<ExitCode, Failure> {
@@ -267,8 +272,8 @@ impl Terminal {
         let (selector, sample) = (args.selector, args.sample.map(count));
         let (selector, identity) = (selector.as_ref(), args.identity.file.as_deref());
         let (token, lines) = (signals.token(), &self.lines);
-        let drilled = drill::drill(config, selector, sample, identity, token, lines, self.quiet).await;
-        interruptible(drilled, &signals)
+        let drilled = drill::drill(config, selector, sample, identity, token, lines, self.quiet);
+        Box::pin(interruptible(drilled, &signals)).await
     }
 
     #[cfg(feature = "embedded")]
@@ -292,8 +297,20 @@ impl Terminal {
     }
 }
 
-/// A signal decides the exit code, whatever else was in the way.
-fn interruptible(done: Result<ExitCode, Failure>, signals: &Signals) -> Result<ExitCode, Failure> {
+/// A signal decides the exit code, whatever else was in the way; what does not end by itself in a while after it
+/// is given up.
+async fn interruptible(
+    work: impl Future<Output = Result<ExitCode, Failure>>,
+    signals: &Signals,
+) -> Result<ExitCode, Failure> {
+    let late = async {
+        signals.token().cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let done = tokio::select! {
+        done = work => done,
+        () = late => Err(anyhow::anyhow!("interrupted").into()),
+    };
     match signals.exit_code() {
         None => done,
         Some(code) => done.map(|_| code).map_err(|failure| Failure { code, ..failure }),

@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::on_disk::{self, OnDisk};
 use super::setup::{Failure, Site, identities};
-use crate::bucket::ObjectKey;
+use crate::bucket::{BucketError, ErrorKind, ObjectKey};
 use crate::catalog::{Entry, Loaded, Shown};
 use crate::checksum::Digest;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{ExitCode, Selector, SetId, Severity};
 use crate::printable::printable;
-use crate::transfer::{Downloader, Wanted};
+use crate::transfer::{Downloader, FetchError, Wanted};
 use crate::verify::{self, Fault, Kind};
 use crate::{report, ui};
 
@@ -99,7 +99,14 @@ pub(super) async fn verify(
     };
     let sealed = if query.reread { files.filter(closed).count() } else { 0 };
     let checker = Checker { site, downloader, local: query.local, reread: query.reread };
-    let Tally { good, recorded, compared, gone } = checker.check(entries, &mut faults).await?;
+    let tally = checker.check(entries, &mut faults).await;
+    if tally.is_err() {
+        // No document follows.
+        for Fault { finding, .. } in &faults {
+            tracing::error!("{}: {}; {}", finding.subject, finding.what, finding.advice);
+        }
+    }
+    let Tally { good, recorded, compared, gone } = tally?;
     drop(checker);
     bars.finish().await;
     let document = Document {
@@ -217,18 +224,7 @@ impl Checker {
             verify::record(manifest, self.site.bucket.layout()).into_iter().collect();
         faults.extend(self.record_itself(manifest).await?);
         for file in &manifest.files {
-            let key = key(file)?;
-            let what = format!("look at {key}");
-            let info =
-                self.site.policy.run(&what, &AtomicU32::new(0), || self.site.bucket.head(&key)).await?;
-            let fault = verify::object(file, info.as_ref());
-            // What S3 cannot compare, reading does.
-            let read = self.reread && fault.as_ref().is_none_or(|fault| fault.kind == Kind::NotCompared);
-            if !read {
-                faults.extend(fault);
-            } else if let Some(fault) = self.read(file).await? {
-                faults.push(fault);
-            }
+            faults.extend(self.object(file).await?);
         }
         let OnDisk { faults: on_disk, compared, gone } =
             if self.local { on_disk::compare(manifest).await? } else { OnDisk::default() };
@@ -241,15 +237,40 @@ impl Checker {
         Ok(Found { faults, cut_short: verify::cut_short(manifest), recorded, compared, gone })
     }
 
+    async fn object(&self, file: &StoredFile) -> Result<Option<Fault>, Failure> {
+        let Ok(key) = ObjectKey::new(file.key.clone()) else {
+            let what = "its manifest names an object by a key that is none";
+            return Ok(Some(Fault::error(Kind::Record, &file.key, what, verify::ALTERED)));
+        };
+        let Site { bucket, policy, .. } = &self.site;
+        let what = format!("look at {key}");
+        let info = match policy.run(&what, &AtomicU32::new(0), || bucket.head(&key)).await {
+            Ok(info) => info,
+            Err(error) => return not_compared(&key, error).map(Some),
+        };
+        let fault = verify::object(file, info.as_ref());
+        // What S3 cannot compare, reading does.
+        if self.reread && fault.as_ref().is_none_or(|fault| fault.kind == Kind::NotCompared) {
+            return self.read(&key, file).await;
+        }
+        Ok(fault)
+    }
+
     /// The manifest's own bytes against the checksum that S3 keeps of them.
     async fn record_itself(&self, manifest: &Manifest) -> Result<Option<Fault>, Failure> {
         let Ok(key) = self.site.bucket.layout().manifest(&manifest.id) else { return Ok(None) };
         let Site { bucket, policy, .. } = &self.site;
         let what = format!("look at {key}");
-        let head = policy.run(&what, &AtomicU32::new(0), || bucket.head(&key)).await?;
+        let head = match policy.run(&what, &AtomicU32::new(0), || bucket.head(&key)).await {
+            Ok(head) => head,
+            Err(error) => return not_compared(&key, error).map(Some),
+        };
         let Some(theirs) = head.and_then(|info| info.checksum) else { return Ok(None) };
         let what = format!("read {key}");
-        let bytes = policy.run(&what, &AtomicU32::new(0), || bucket.get_small(&key, 256 << 20)).await?;
+        let bytes = match policy.run(&what, &AtomicU32::new(0), || bucket.get_small(&key, 256 << 20)).await {
+            Ok(bytes) => bytes,
+            Err(error) => return not_compared(&key, error).map(Some),
+        };
         let mut digest = Digest::new(theirs.algorithm);
         digest.update(&bytes);
         let same = theirs.agrees(&digest.full_object());
@@ -263,7 +284,7 @@ impl Checker {
         }))
     }
 
-    async fn read(&self, file: &StoredFile) -> Result<Option<Fault>, Failure> {
+    async fn read(&self, key: &ObjectKey, file: &StoredFile) -> Result<Option<Fault>, Failure> {
         let mut wanted =
             Wanted::of(file).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))?;
         if wanted.openable(&self.downloader.identities).is_err() {
@@ -272,9 +293,10 @@ impl Checker {
         }
         match self.downloader.stream(&wanted, &mut std::io::sink()).await {
             Ok(_) => Ok(None),
-            Err(crate::transfer::FetchError::Damaged { how, .. }) => {
+            Err(FetchError::Damaged { how, .. }) => {
                 Ok(Some(Fault::error(Kind::Damaged, &file.key, how, verify::LOST)))
             }
+            Err(FetchError::Bucket(error)) => not_compared(key, error).map(Some),
             Err(error) => Err(super::placing::fetch_failure(error)),
         }
     }
@@ -313,8 +335,32 @@ struct Tally {
     gone: usize,
 }
 
-fn key(file: &StoredFile) -> anyhow::Result<ObjectKey> {
-    ObjectKey::new(file.key.clone()).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))
+/// An object that could not be looked at stops nobody from looking at the next; only where that would come to
+/// nothing either does the command end.
+fn not_compared(key: &ObjectKey, error: BucketError) -> Result<Fault, Failure> {
+    match error.kind {
+        ErrorKind::Unreachable
+        | ErrorKind::NotPrivate
+        | ErrorKind::NoSuchBucket
+        | ErrorKind::Credentials
+        | ErrorKind::Expired => Err(error.into()),
+        ErrorKind::NotFound
+        | ErrorKind::NoSuchUpload
+        | ErrorKind::Precondition
+        | ErrorKind::Conflict
+        | ErrorKind::Denied
+        | ErrorKind::BadDigest
+        | ErrorKind::Rejected
+        | ErrorKind::Damaged
+        | ErrorKind::Server
+        | ErrorKind::Archived
+        | ErrorKind::Changed => Ok(Fault::error(
+            Kind::NotCompared,
+            key.as_str(),
+            format!("it could not be compared: {}", error.detail),
+            error.advice(),
+        )),
+    }
 }
 
 fn text(document: &Document) -> String {

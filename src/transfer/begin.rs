@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::FileError;
 use super::job::FileJob;
-use crate::bucket::{ErrorKind, MultipartUpload, OpenUpload, StoredPart};
+use crate::bucket::{BucketError, ErrorKind, MultipartUpload, OpenUpload, StoredPart};
 use crate::checksum::Algorithm;
 
 /// Parts that an earlier run left, by number.
@@ -204,7 +204,19 @@ impl FileJob {
         if algorithm.is_none() {
             return Vec::new();
         }
-        self.bucket().list_uploads(self.key.as_str()).await.unwrap_or_default()
+        let what = format!("look for unfinished uploads of {}", self.key);
+        let call = || self.bucket().list_uploads(self.key.as_str());
+        self.policy().run(&what, &self.retries, call).await.unwrap_or_else(|error| self.not_seen(&error))
+    }
+
+    /// What cannot be gone on with for want of an answer is sent anew; its parts wait for `abort_after`.
+    fn not_seen<T: Default>(&self, error: &BucketError) -> T {
+        match error.kind {
+            // Not this identity's business, or not this store's.
+            ErrorKind::Denied | ErrorKind::Rejected => tracing::debug!("{error}"),
+            _ => tracing::warn!("{}: goes from its first byte on: {error}", self.file.path.display()),
+        }
+        T::default()
     }
 
     async fn newest_with_parts(
@@ -218,7 +230,9 @@ impl FileJob {
             .filter(|upload| upload.full_object || algorithm == Algorithm::Sha256)
             .max_by_key(|upload| upload.initiated)?;
         let upload = MultipartUpload { key: self.key.clone(), id: newest.id, algorithm: Some(algorithm) };
-        let parts = self.bucket().list_parts(&upload).await.ok()?;
+        let what = format!("look for parts of {}", self.key);
+        let listed = self.policy().run(&what, &self.retries, || self.bucket().list_parts(&upload)).await;
+        let parts = listed.map_or_else(|error| self.not_seen(&error), Some)?;
         let (path, count) = (self.file.path.display(), parts.len());
         if self.is_repeatable() {
             tracing::info!(key = %self.key, parts = count, "going on with an unfinished upload of {path}");

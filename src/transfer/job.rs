@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::form::Form;
 use super::input::Input;
-use super::parts::SINGLE_PUT_MAX;
 use super::pool::{Pool, Slot};
 use super::ranked::{Permit, Rank};
 use super::sealed::Sealed;
@@ -144,7 +143,7 @@ impl FileJob {
                     let _held = permit;
                     Box::pin(self.put_large(progress)).await
                 }
-                (Form::Plain, _) if self.file.stamp.size <= SINGLE_PUT_MAX => {
+                (Form::Plain, _) if self.file.stamp.size <= self.pool().largest_put() => {
                     let slot = self.pool().slot(self.rank).await;
                     self.put_small(slot, progress).await
                 }

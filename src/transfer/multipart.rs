@@ -17,7 +17,9 @@ use super::reader::{Pages, Sums, open_as_found, read_into, read_part, read_throu
 use super::sent::Sent;
 use super::tap::Tap;
 use super::{FileError, FileProgress};
-use crate::bucket::{self, BucketError, ErrorKind, MultipartUpload, PartBody, PartReceipt, StoredPart};
+use crate::bucket::{
+    self, BucketError, ErrorKind, MultipartUpload, Overwrite, PartBody, PartReceipt, StoredPart,
+};
 use crate::codec::Coding;
 use crate::source::OpenFile;
 
@@ -155,6 +157,10 @@ impl FileJob {
                 Err(FileError::NotCompared { key })
             }
             Ok(None) | Err(FileError::NotCompared { .. }) => Err(error.into()),
+            // What is to be replaced is there still: no news of what became of the completion.
+            Err(FileError::OtherContent { .. }) if self.overwrite() == Overwrite::Replace => {
+                Err(error.into())
+            }
             Err(other) => Err(other),
         }
     }

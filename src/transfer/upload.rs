@@ -11,7 +11,6 @@ use super::confirmed::Journey;
 use super::form::{Form, fitting};
 use super::input::Input;
 use super::job::{FileJob, Way};
-use super::parts::SINGLE_PUT_MAX;
 use super::ranked::Rank;
 use super::sent::Sent;
 use super::shared::{Settings, Shared};
@@ -113,7 +112,7 @@ impl Uploader {
     /// encoded, because it may be there as it is. Whoever may not list goes on without.
     async fn taken(&self, order: &Order) -> Result<HashSet<String>, FileError> {
         let Shared { bucket, settings, .. } = &*self.shared;
-        let in_one_request = |file: &SourceFile| file.stamp.size <= SINGLE_PUT_MAX;
+        let in_one_request = |file: &SourceFile| file.stamp.size <= settings.pool.largest_put();
         let puts = order.set.files.iter().any(in_one_request);
         let asked = (!bucket.is_aws() && puts) || !order.recipe.is_plain();
         if !asked || settings.overwrite == Overwrite::Replace {
@@ -192,7 +191,9 @@ impl Uploader {
         let work = async {
             if let Form::Coded(recipe) = &job.form {
                 Way::Encoded(shared.encoder_memory(recipe, file.stamp.size).await)
-            } else if matches!(job.form, Form::Known(_)) || file.stamp.size <= SINGLE_PUT_MAX {
+            } else if matches!(job.form, Form::Known(_))
+                || file.stamp.size <= shared.settings.pool.largest_put()
+            {
                 Way::Small(shared.settings.pool.slot(rank).await)
             } else {
                 Way::Large(shared.large.acquire(rank).await)
