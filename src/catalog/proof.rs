@@ -170,7 +170,8 @@ impl Catalog {
             detail,
         };
         let key = ObjectKey::new(mark.key.clone()).map_err(|error| rejected(error.to_string()))?;
-        let bytes = self.bucket.get_small(&key, MAX_PROOF_BYTES).await?;
+        let read = || self.bucket.get_small(&key, MAX_PROOF_BYTES);
+        let bytes = self.policy.ask(&format!("read {key}"), read).await?;
         serde_json::from_slice(&bytes).map_err(|error| rejected(format!("it is damaged: {error}")))
     }
 }

@@ -208,7 +208,9 @@ impl<'c> Run<'c> {
     }
 
     async fn allow_replace(&self, site: &Site) -> Result<(), Failure> {
-        if self.request.overwrite == Overwrite::Never || site.bucket.is_versioned().await? {
+        if self.request.overwrite == Overwrite::Never
+            || site.policy.ask("ask for versioning of the bucket", || site.bucket.is_versioned()).await?
+        {
             return Ok(());
         }
         Err(Failure::usage(anyhow::anyhow!(

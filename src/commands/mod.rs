@@ -19,6 +19,7 @@ mod expected;
 mod found;
 mod inspecting;
 mod late;
+mod line;
 mod list;
 mod man;
 mod on_disk;

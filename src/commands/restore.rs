@@ -147,10 +147,10 @@ pub(super) async fn restore(
 async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
     match what {
         What::Key { key, unproven } => {
-            let located = match locate(key, &site.catalog, &site.bucket).await {
+            let located = match locate(key, &site.catalog, (&site.bucket, &site.policy)).await {
                 Err(LocateError::Bucket(error)) if *unproven && error.kind == ErrorKind::Damaged => {
                     tracing::warn!("{error}; what lies there is restored without it");
-                    locate_unrecorded(key, &site.catalog, &site.bucket).await?
+                    locate_unrecorded(key, &site.catalog, (&site.bucket, &site.policy)).await?
                 }
                 located => located?,
             };

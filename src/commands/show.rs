@@ -37,7 +37,7 @@ pub(super) async fn show(config: &Config, key: &str, json: bool) -> Result<ExitC
 }
 
 async fn find(site: &Site, key: &str) -> Result<Entry, Failure> {
-    let located = locate(key, &site.catalog, &site.bucket).await;
+    let located = locate(key, &site.catalog, (&site.bucket, &site.policy)).await;
     let id: SetId = match located {
         Ok(Located::Set(manifest) | Located::FileOfSet(manifest, _)) => manifest.id,
         Ok(Located::Loose { above: Some(above), .. }) => {

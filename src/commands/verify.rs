@@ -160,7 +160,7 @@ async fn around(site: &Site, scope: &str, loaded: &Loaded) -> Result<Vec<Fault>,
     let mut faults = verify::strangers(&listed, &known, &sets, layout);
     // What is wrong with those is told already, and with better advice.
     faults.retain(|fault| fault.kind != Kind::Orphaned || !unreadable.contains(&fault.finding.subject));
-    match site.bucket.list_uploads(&prefix).await {
+    match site.policy.ask("list unfinished uploads", || site.bucket.list_uploads(&prefix)).await {
         Ok(uploads) => faults.extend(verify::unfinished(&uploads)),
         Err(error) => tracing::warn!("unfinished uploads were not looked for: {error}"),
     }

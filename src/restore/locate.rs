@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, Entry, Known};
 use crate::codec;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ModelError, Selector, SetId};
+use crate::retry::Policy;
 
 /// What is to be restored.
 #[derive(Debug, Clone)]
@@ -140,7 +141,11 @@ fn candidates(inside: &str) -> Vec<(SetId, String)> {
 }
 
 /// Locates what `text` names: a key as `list` prints it, a full object key, or an `s3://` URI.
-pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Located, LocateError> {
+pub async fn locate(
+    text: &str,
+    catalog: &Catalog,
+    (bucket, policy): (&Bucket, &Policy),
+) -> Result<Located, LocateError> {
     let layout = bucket.layout();
     let inside = inside(text, layout, bucket.name())?;
     let full = format!("{}{inside}", layout.prefix());
@@ -171,7 +176,7 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
             return Ok(Located::Set(manifest));
         }
     }
-    loose(text, inside, catalog, bucket).await
+    loose(text, inside, catalog, (bucket, policy)).await
 }
 
 /// Locates what `text` names without asking what is recorded of it.
@@ -181,18 +186,23 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
 pub async fn locate_unrecorded(
     text: &str,
     catalog: &Catalog,
-    bucket: &Bucket,
+    (bucket, policy): (&Bucket, &Policy),
 ) -> Result<Located, LocateError> {
     let inside = inside(text, bucket.layout(), bucket.name())?;
-    loose(text, inside, catalog, bucket).await
+    loose(text, inside, catalog, (bucket, policy)).await
 }
 
-async fn loose(text: &str, inside: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Located, LocateError> {
+async fn loose(
+    text: &str,
+    inside: &str,
+    catalog: &Catalog,
+    (bucket, policy): (&Bucket, &Policy),
+) -> Result<Located, LocateError> {
     let nothing = || LocateError::Nothing(text.to_owned());
     let full = format!("{}{inside}", bucket.layout().prefix());
     let key = ObjectKey::new(full.clone()).map_err(|_| nothing())?;
     let name = inside.rsplit('/').next().unwrap_or(inside).to_owned();
-    match bucket.head(&key).await {
+    match policy.ask(&format!("look at {key}"), || bucket.head(&key)).await {
         Ok(Some(info)) => {
             return Ok(Located::Loose { name, objects: vec![(key, String::new(), info.size)], above: None });
         }
@@ -202,7 +212,7 @@ async fn loose(text: &str, inside: &str, catalog: &Catalog, bucket: &Bucket) -> 
         Err(error) => return Err(error.into()),
     }
     let folder = format!("{full}/");
-    let listed = bucket.list(&folder).await?;
+    let listed = policy.ask(&format!("list {folder}"), || bucket.list(&folder)).await?;
     let mut objects = Vec::new();
     for object in listed {
         let path = object.key.strip_prefix(&folder).unwrap_or(&object.key).to_owned();

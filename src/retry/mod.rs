@@ -93,6 +93,15 @@ impl Policy {
         told == ANSWERED || told < attempt
     }
 
+    /// The same, for a question whose retries nobody counts.
+    pub async fn ask<T, F, Fut>(&self, what: &str, call: F) -> Result<T, BucketError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, BucketError>>,
+    {
+        self.run(what, &AtomicU32::new(0), call).await
+    }
+
     fn answered(&self) {
         self.told.store(ANSWERED, Ordering::Relaxed);
         if let Some(outage) = &self.outage {

@@ -51,7 +51,7 @@ fn a_run_whose_bucket_answers_no_more_ends_in_time_all_the_same() {
     world.faults().add(Rule::new(Fault::Drip { bytes_per_second: 100_000 }).on(Op::UploadPart).after(1));
     let run = world.begin(&["all", "--date", WEEKLY]);
     world.wait_for(Op::UploadPart, 3);
-    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(120))));
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_mins(2))));
     let begun = Instant::now();
     run.signal(Signal::TERM);
     run.finish().exits(143).says("the run record is not in the bucket");
@@ -63,7 +63,7 @@ fn a_command_that_waits_for_an_answer_ends_soon_after_a_signal() {
     let world = World::new();
     world.company();
     world.backup().exits(0);
-    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_secs(120))));
+    world.faults().add(Rule::new(Fault::DelayReply(Duration::from_mins(2))));
     let key = "mysql/shop/weekly/shop_20250818.sql";
     for words in [
         &["all", "--date", WEEKLY, "--dry-run"][..],

@@ -11,6 +11,7 @@ mod speed;
 mod tls;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -74,7 +75,7 @@ fn place(config: &Config) -> String {
 }
 
 async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<Vec<Line>, Failure> {
-    let bucket = Bucket::connect(&config.s3, &config.network).await.map_err(Failure::usage)?;
+    let bucket = Arc::new(Bucket::connect(&config.s3, &config.network).await.map_err(Failure::usage)?);
     let to = bucket.destination().await?;
     let (mut lines, way, (trip, reached)) =
         tokio::join!(local::lines(config), road::lines(config, &to), bucket.round_trip());
