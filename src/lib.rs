@@ -63,6 +63,7 @@
 //! | [`memory`] | what is freed goes back to the system |
 //! | [`lock`], `private_dir` | one run at a time; directories that nobody else may look into |
 //! | [`calendar`], [`checksum`], [`model`] | dates and categories, S3's checksums, the words as types |
+//! | `children` | a program that is run, and ended with all that it started |
 //! | `causes`, `printable`, `nearest` | errors as people read them; names that cannot forge a line; the word that was meant |
 //! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
 //!
@@ -76,6 +77,7 @@ pub mod catalog;
 mod causes;
 pub mod check;
 pub mod checksum;
+mod children;
 pub mod cli;
 pub mod codec;
 pub mod commands;

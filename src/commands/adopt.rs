@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 
 use tokio_util::sync::CancellationToken;
 
-use super::setup::{Failure, Site};
+use super::setup::{Failure, Site, step_back};
 use crate::adopt::{self, Step};
 use crate::bucket::{Listed, ObjectKey};
 use crate::catalog::Stamp;
@@ -26,6 +26,7 @@ pub(super) async fn adopt(
     quiet: bool,
 ) -> Result<ExitCode, Failure> {
     let site = Site::new(config).await?;
+    step_back(&config.backup);
     let mut steps = plan(&site, selector).await?;
     if let Some(selector) = selector {
         steps.retain(|step| match step {

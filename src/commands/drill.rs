@@ -7,11 +7,13 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::setup::{Failure, Site, identities};
+use super::setup::{Failure, Site, identities, step_back};
 use super::verify::sample;
 use crate::catalog::{Entry, Shown};
 use crate::codec::Member;
 use crate::config::Config;
+use crate::drill::room::{EMPTY_SERVER, LOADED, Room};
+use crate::drill::scratch::{Scratch, sweep};
 use crate::drill::{NoGood, Throwaway};
 use crate::formats::{self, Format, compressed};
 use crate::inspect::{self, Checked};
@@ -31,6 +33,7 @@ pub(super) async fn drill(
     quiet: bool,
 ) -> Result<ExitCode, Failure> {
     let site = Site::new(config).await?;
+    step_back(&config.backup);
     let scope = selector.map(Selector::scope).unwrap_or_default();
     let loaded = site.catalog.load(&scope).await?;
     let mut failed = false;
@@ -50,11 +53,17 @@ pub(super) async fn drill(
         tracing::warn!("no good backup fits: there is nothing to drill");
         return Ok(ExitCode::NothingFound);
     }
+    let scratch = config.drill.scratch.as_ref().unwrap_or(&config.state.dir);
+    let left = std::fs::create_dir_all(scratch).and_then(|()| sweep(scratch));
+    for dir in left.with_context(|| format!("make {} ready", scratch.display()))? {
+        tracing::info!("{} removed: its drill was killed", dir.display());
+    }
     let (bars, events) =
         lines.watch("restoring", picked.iter().map(|entry| entry.manifest.bytes()).sum(), quiet);
     let downloader = site.downloader(&config.backup, identities(identity)?, events, cancel.clone());
     for entry in &picked {
-        let rehearsal = Rehearsal { config, site: &site, downloader: &downloader, manifest: &entry.manifest };
+        let rehearsal =
+            Rehearsal { config, site: &site, downloader: &downloader, manifest: &entry.manifest, scratch };
         let drilled = tokio::select! {
             drilled = rehearsal.run() => drilled,
             () = cancel.cancelled() => Err(anyhow::anyhow!("interrupted; nothing is recorded")),
@@ -106,25 +115,33 @@ struct Rehearsal<'a> {
     site: &'a Site,
     downloader: &'a Downloader,
     manifest: &'a Manifest,
+    /// Below which it takes place.
+    scratch: &'a Path,
 }
 
 impl Rehearsal<'_> {
     /// False where it took longer than the RTO. The scratch directory goes whatever happens.
     async fn run(&self) -> anyhow::Result<bool> {
+        let room = Room::of(self.scratch).with_context(|| format!("look at {}", self.scratch.display()))?;
+        room.fits(needs(self.manifest), "the drill")?;
+        tokio::select! {
+            rehearsed = self.rehearse(&room) => rehearsed,
+            short = room.shrinks() => Err(short),
+        }
+    }
+
+    async fn rehearse(&self, room: &Room) -> anyhow::Result<bool> {
         let id = &self.manifest.id;
-        let scratch = self.config.drill.scratch.as_ref().unwrap_or(&self.config.state.dir);
-        std::fs::create_dir_all(scratch).with_context(|| format!("make {}", scratch.display()))?;
-        let dir = tempfile::Builder::new()
-            .prefix("drill-")
-            .tempdir_in(scratch)
-            .with_context(|| format!("make a directory in {}", scratch.display()))?;
+        let dir = Scratch::make(self.scratch)
+            .with_context(|| format!("make a directory in {}", self.scratch.display()))?;
         tracing::info!("drill of {id} in {}", dir.path().display());
         let begun = Instant::now();
-        let files = self.restore(&dir.path().join("set")).await?;
+        let set = dir.closed("set").context("make a directory for the set")?;
+        let files = self.restore(&set).await?;
         let download = begun.elapsed().as_secs_f64();
         let (shown, mut details) = match (id.engine, self.manifest.kind, files.as_slice()) {
-            (Engine::Mysql, SetKind::File, [dump]) => self.load(dir.path(), dump).await?,
-            _ => self.judge(&dir.path().join("set"), files.clone()).await?,
+            (Engine::Mysql, SetKind::File, [dump]) => self.load(dir.path(), dump, room).await?,
+            _ => self.judge(&set, files.clone()).await?,
         };
         let seconds = begun.elapsed().as_secs_f64();
         let rto = self.config.drill.rto;
@@ -206,7 +223,7 @@ impl Rehearsal<'_> {
         let Some(check) = check.filter(|check| !check.command.is_empty()) else {
             let said = match (id.engine, self.manifest.kind) {
                 (Engine::Oracle, _) | (_, SetKind::Folder) => self.inspected_folder(files).await?,
-                (Engine::Mysql | Engine::Mssql, SetKind::File) => inspected(files).await?,
+                (Engine::Mysql | Engine::Mssql, SetKind::File) => inspected(files).await?.0,
             };
             return Ok((Shown::Drilled, said));
         };
@@ -236,17 +253,35 @@ impl Rehearsal<'_> {
     }
 
     /// Loads a dump into a server of its own.
-    async fn load(&self, dir: &Path, dump: &Path) -> anyhow::Result<(Shown, serde_json::Value)> {
+    async fn load(&self, dir: &Path, dump: &Path, room: &Room) -> anyhow::Result<(Shown, serde_json::Value)> {
         // A dump cut between two statements loads without an error.
-        let inspection = inspected(vec![dump.to_owned()]).await?;
+        let (inspection, decoded) = inspected(vec![dump.to_owned()]).await?;
+        if let Some(decoded) = decoded {
+            room.fits(loaded(decoded), "loading the dump")?;
+        }
+        let limit = self.config.drill.timeout;
+        let Ok(proven) = tokio::time::timeout(limit, self.load_and_check(dir, dump, inspection)).await else {
+            anyhow::bail!(
+                "loading and checking it did not end within {}: given up; see whether it stands still (locks, a slow \
+                 disk), or raise [drill] timeout",
+                humantime::format_duration(limit)
+            );
+        };
+        proven
+    }
+
+    async fn load_and_check(
+        &self,
+        dir: &Path,
+        dump: &Path,
+        inspection: serde_json::Value,
+    ) -> anyhow::Result<(Shown, serde_json::Value)> {
         let kind = match Format::of_name(self.manifest.id.name.as_str()) {
             Some(Format::Compressed(kind)) => Some(kind),
             Some(Format::SqlDump | Format::Mtf) | None => None,
         };
         let begun = Instant::now();
-        let home = dir.join("db");
-        std::fs::create_dir(&home).with_context(|| format!("make {}", home.display()))?;
-        let server = Throwaway::create(&home, self.config.drill.server.as_deref()).await?;
+        let server = Throwaway::create(dir, self.config.drill.server.as_deref()).await?;
         let prepared = begun.elapsed().as_secs_f64();
         server.load(dump, kind).await?;
         let loaded = begun.elapsed().as_secs_f64();
@@ -283,10 +318,37 @@ impl Folder for Below {
     }
 }
 
-/// What the formats say of the restored bytes; a file that is cut short is no backup.
-async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<serde_json::Value> {
+/// Bytes that a drill of a set takes at most, as far as that is known before it is fetched.
+fn needs(manifest: &Manifest) -> u64 {
+    let fetched: u64 = manifest
+        .files
+        .iter()
+        // What is decoded or unpacked lies beside its object meanwhile.
+        .map(
+            |file| {
+                if file.coding.is_some() { file.size.saturating_add(file.plain_size()) } else { file.size }
+            },
+        )
+        .sum();
+    match (manifest.id.engine, manifest.kind) {
+        (Engine::Mysql, SetKind::File) => {
+            let decoded = manifest.inspection.as_ref().and_then(|inspection| inspection.facts.decoded_bytes);
+            fetched.saturating_add(loaded(decoded.unwrap_or_else(|| manifest.plain_bytes())))
+        }
+        (Engine::Mysql | Engine::Oracle | Engine::Mssql, _) => fetched,
+    }
+}
+
+/// Bytes of a server with a dump of this size in it.
+fn loaded(dump: u64) -> u64 {
+    dump.saturating_mul(LOADED).saturating_add(EMPTY_SERVER)
+}
+
+/// What the formats say of the restored bytes, and how many they are decoded where they had to be; a file that is cut
+/// short is no backup.
+async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<(serde_json::Value, Option<u64>)> {
     let looked = tokio::task::spawn_blocking(move || {
-        let mut said = Vec::new();
+        let (mut said, mut decoded) = (Vec::new(), None);
         for path in &files {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let file = std::fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
@@ -295,6 +357,9 @@ async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<serde_json::Value> {
                 Some(Format::SqlDump | Format::Mtf) | None => formats::inspect(&name, &file),
             };
             let judgement = judgement.with_context(|| format!("read {}", path.display()))?;
+            if let Some(bytes) = judgement.facts.decoded_bytes {
+                *decoded.get_or_insert(0) += bytes;
+            }
             match &judgement.verdict {
                 Verdict::CutShort { why } => {
                     return Err(NoGood(format!("{name} is cut short: {why}")).into());
@@ -304,12 +369,12 @@ async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<serde_json::Value> {
                 }
             }
         }
-        anyhow::Ok(said)
+        anyhow::Ok((said, decoded))
     });
-    let said = looked.await.context("internal: an inspecting thread ended")??;
+    let (said, decoded) = looked.await.context("internal: an inspecting thread ended")??;
     let how = match said.as_slice() {
         [one] => format!("every byte compared; {one}"),
         many => format!("every byte of {} files compared", many.len()),
     };
-    Ok(serde_json::json!({ "how": how, "inspected": said }))
+    Ok((serde_json::json!({ "how": how, "inspected": said }), decoded))
 }

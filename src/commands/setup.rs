@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::codec::Identities;
 use crate::config::{Backup, Config};
 use crate::model::ExitCode;
+use crate::neighbour;
 use crate::restore::LocateError;
 use crate::retry::Policy;
 use crate::transfer::{Downloader, Events, Pool};
@@ -63,6 +64,12 @@ impl From<LocateError> for Failure {
 /// The secret keys in a file, or none.
 pub(super) fn identities(file: Option<&Path>) -> Result<Identities, Failure> {
     file.map_or_else(|| Ok(Identities::default()), Identities::read).map_err(Failure::usage)
+}
+
+/// Goes behind the host's other work, as `[backup]` says: what takes hours and is not the bad day's.
+pub(super) fn step_back(backup: &Backup) {
+    neighbour::step_back(backup.nice, backup.io_class)
+        .unwrap_or_else(|error| tracing::warn!("go behind others at processor and disk: {error}"));
 }
 
 /// The bucket as configured, and its catalog.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::on_disk::{self, OnDisk};
-use super::setup::{Failure, Site, identities};
+use super::setup::{Failure, Site, identities, step_back};
 use crate::bucket::{BucketError, ErrorKind, ObjectKey};
 use crate::catalog::{Entry, Loaded, Shown};
 use crate::checksum::Digest;
@@ -75,6 +75,7 @@ pub(super) async fn verify(
 ) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let site = Site::new(config).await?;
+    step_back(&config.backup);
     let scope = query.selector.as_ref().map(Selector::scope).unwrap_or_default();
     let loaded = site.catalog.load(&scope).await?;
     let mut faults = record_faults(&loaded);

@@ -360,9 +360,13 @@ pub struct Drill {
     pub server: Option<PathBuf>,
     /// Longest time that a restore may take. Default 60 min.
     pub rto: Duration,
+    /// How long loading and checking a dump may take before it is given up. Default 24 h.
+    pub timeout: Duration,
 }
 
 impl Drill {
     /// Default of `rto`.
     pub const RTO: Duration = Duration::from_hours(1);
+    /// Default of `timeout`.
+    pub const TIMEOUT: Duration = Duration::from_hours(24);
 }

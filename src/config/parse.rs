@@ -232,8 +232,9 @@ fn drill(document: &DeTable<'_>, report: &mut Report<'_>) -> Drill {
     let scratch = section.path("scratch").map(|at| at.value);
     let server = section.path("server").map(|at| at.value);
     let rto = section.duration("rto", SECOND..=RPO_MAX, Drill::RTO);
+    let timeout = section.duration("timeout", SECOND..=RPO_MAX, Drill::TIMEOUT);
     section.finish();
-    Drill { scratch, server, rto }
+    Drill { scratch, server, rto, timeout }
 }
 
 fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {

@@ -141,6 +141,7 @@ impl Config {
         out.set_or("scratch", path(&self.drill.scratch).as_deref(), "[state] dir");
         out.set_or("server", path(&self.drill.server).as_deref(), "mariadbd or mysqld of the usual paths");
         out.set("rto", &show_duration(self.drill.rto));
+        out.set("timeout", &show_duration(self.drill.timeout));
         for expect in &self.expect {
             out.section("[expect]");
             out.set("engine", expect.engine.as_str());

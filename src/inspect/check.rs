@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
+use crate::children::Group;
 use crate::config::Check;
 use crate::formats::{Judgement, Note};
 use crate::model::{Severity, Verdict};
@@ -21,6 +22,8 @@ const KEPT: usize = 4096;
 const LINES: usize = 3;
 /// How long output is still waited for after the program's end: a child of its may hold it open.
 const OUTPUT_TIME: Duration = Duration::from_secs(2);
+/// How long one that is given up may take to end by itself.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +48,8 @@ impl Checked {
     }
 }
 
-/// Runs the check on the file or folder at `path`. A program that takes too long is killed.
+/// Runs the check on the file or folder at `path`. A program that takes too long, or that nobody waits for any more,
+/// is ended with all that it started: SIGTERM, then SIGKILL.
 pub async fn run(check: &Check, path: &Path) -> Checked {
     let Some((program, arguments)) = check.command.split_first() else {
         return Checked::Unknown("check_command is empty".to_owned());
@@ -55,8 +59,8 @@ pub async fn run(check: &Check, path: &Path) -> Checked {
         .args(arguments.iter().map(|argument| with_path(argument, path)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
+    Group::lead(&mut command);
     // What it says goes into the manifest: it is not handed the keys of the bucket or of what is encrypted.
     for (name, _) in std::env::vars_os() {
         let known = name.to_string_lossy();
@@ -64,21 +68,21 @@ pub async fn run(check: &Check, path: &Path) -> Checked {
             command.env_remove(&name);
         }
     }
-    let mut child = match command.spawn() {
-        Ok(child) => child,
+    let mut running = match command.spawn() {
+        Ok(child) => Group::of(child, GRACE),
         Err(error) => {
             return Checked::Unknown(format!("check_command `{program}` could not be started: {error}"));
         }
     };
-    let out = tokio::spawn(last_bytes(child.stdout.take()));
-    let err = tokio::spawn(last_bytes(child.stderr.take()));
-    let status = match tokio::time::timeout(check.timeout, child.wait()).await {
+    let out = tokio::spawn(last_bytes(running.child().stdout.take()));
+    let err = tokio::spawn(last_bytes(running.child().stderr.take()));
+    let status = match tokio::time::timeout(check.timeout, running.wait()).await {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
             return Checked::Unknown(format!("check_command `{program}` could not be waited for: {error}"));
         }
         Err(_) => {
-            let _gone_already = child.kill().await;
+            running.end().await;
             return Checked::Unknown(format!(
                 "check_command `{program}` did not end within {} s and was stopped",
                 check.timeout.as_secs()
@@ -158,5 +162,49 @@ mod tests {
         assert!(matches!(missing, Checked::Unknown(_)));
         let slow = Check { timeout: Duration::from_millis(50), ..check(&["sleep", "60"]) };
         assert!(matches!(run(&slow, Path::new("/a")).await, Checked::Unknown(_)));
+    }
+
+    /// A check that notes the number of a child of its, which would run for ten minutes.
+    fn with_child(dir: &Path, timeout: Duration) -> (Check, std::path::PathBuf) {
+        let note = dir.join("child");
+        let script = format!("sleep 611 & echo $! >{0}.new; mv {0}.new {0}; wait", note.display());
+        (Check { timeout, ..check(&["sh", "-c", &script]) }, note)
+    }
+
+    async fn is_gone(note: &Path) -> bool {
+        let child = std::fs::read_to_string(note).unwrap();
+        for _ in 0..500 {
+            // One that was ended stays as a zombie where nobody asks for it.
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn check_that_takes_too_long_leaves_no_child_of_its_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let (slow, note) = with_child(dir.path(), Duration::from_millis(500));
+        assert!(matches!(run(&slow, Path::new("/a")).await, Checked::Unknown(_)));
+        assert!(is_gone(&note).await);
+    }
+
+    #[tokio::test]
+    async fn check_that_nobody_waits_for_leaves_no_child_of_its_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let (slow, note) = with_child(dir.path(), Duration::from_mins(10));
+        let begun = async {
+            while !note.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            _ = run(&slow, Path::new("/a")) => panic!("it ended"),
+            () = begun => {}
+        }
+        assert!(is_gone(&note).await);
     }
 }

@@ -271,6 +271,8 @@ pub enum ExitCode {
     Locked,
     /// 5: the bucket cannot be reached or refuses these credentials; nothing was done.
     NoBucket,
+    /// 129: ended by SIGHUP: the terminal or the line to it is gone.
+    HungUp,
     /// 130: ended by SIGINT.
     Interrupted,
     /// 143: ended by SIGTERM.
@@ -288,6 +290,7 @@ impl ExitCode {
             Self::NothingFound => 3,
             Self::Locked => 4,
             Self::NoBucket => 5,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
