@@ -12,16 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
 use super::deliver::Delivery;
-use super::expected::{self, Dated};
+use super::expected::{self, Seen};
 use super::found::{self, Found};
 use super::inspecting::Inspector;
 use super::late::{First, Late};
 use super::setup::{Failure, Site};
-use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
+use super::steps::{
+    is_shipped, log_passed, log_step, log_warnings, passed_report, planned, set_report, unreadable,
+};
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
 use crate::config::{Backup, Config};
-use crate::expect::Days;
+use crate::expect::{Dated, Days};
 use crate::inspect;
 use crate::model::{DateRange, ExitCode, Finding, Target};
 use crate::neighbour;
@@ -96,7 +98,7 @@ impl<'c> Run<'c> {
             site.reach().await?;
         }
         let passed = found.passed.iter().map(passed_report).collect();
-        let apps = found.apps.clone();
+        let seen = Seen::of(self.config, &found);
         // A run waits for these.
         let awaited = expected::awaited(self.config, &found.passed);
         let Planned { steps, mut findings, stored } = self.plan(&site, found).await;
@@ -107,7 +109,7 @@ impl<'c> Run<'c> {
         let sets: Vec<SetReport> = steps.iter().map(planned).collect();
         if !self.config.expect.is_empty() {
             let missing =
-                expected::missing(self.config, &site, self.expected_of(), &sets, (apps, stored)).await;
+                expected::missing(self.config, &site, self.expected_of(), &sets, (seen, stored)).await;
             findings.extend(missing.into_iter().filter(|finding| !awaited.contains(&finding.subject)));
         }
         Ok(RunReport { passed, ..self.report(sets, findings) })
@@ -122,7 +124,7 @@ impl<'c> Run<'c> {
         for passed in found.passed.iter().filter(|passed| !passed.is_unfinished()) {
             log_passed(passed);
         }
-        let known_apps = found.apps.clone();
+        let seen = Seen::of(self.config, &found);
         let first = First::new(&found.sets, &found.passed);
         let site = Site::new(self.config).await?;
         neighbour::step_back(self.config.backup.nice, self.config.backup.io_class)
@@ -141,6 +143,7 @@ impl<'c> Run<'c> {
             let cancel = &self.cancel;
             let late = Late { config: self.config, target, dates, begun: self.clock, cancel };
             let (came, left) = late.wait(&first).await;
+            log_warnings(&left);
             findings.extend(left);
             let came = self.plan(&site, Found { sets: came, ..Found::default() }).await;
             stored.extend(came.stored);
@@ -156,8 +159,10 @@ impl<'c> Run<'c> {
         let sweeper = self.uploader(&site, Events::default());
         self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
         if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
-            let known = (known_apps, stored);
-            findings.extend(expected::missing(self.config, &site, self.expected_of(), &sets, known).await);
+            let known = (seen, stored);
+            let missing = expected::missing(self.config, &site, self.expected_of(), &sets, known).await;
+            log_warnings(&missing);
+            findings.extend(missing);
         }
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.

@@ -70,7 +70,7 @@ pub(super) async fn status(config: &Config, form: Form) -> Result<ExitCode, Fail
         // Nagios' own codes: 1 is a warning and 2 critical.
         (State::Warning, Form::Nagios) => ExitCode::Failed,
         (State::Critical, Form::Nagios) => ExitCode::Usage,
-        (State::Ok | State::Warning, _) => ExitCode::Done,
+        (State::Retired | State::Ok | State::Warning, _) => ExitCode::Done,
         (State::Critical, _) => ExitCode::Failed,
     })
 }
@@ -87,7 +87,9 @@ async fn look(config: &Config) -> Result<(Vec<App>, Vec<Finding>), Failure> {
     }
     let entries: Vec<Entry> = loaded.entries.into_values().collect();
     let apps = status::judge(&entries, &listed, &config.expect, Local::now().naive_local());
-    Ok((apps, loaded.findings))
+    let mut findings = loaded.findings;
+    findings.extend(status::day_directories(&entries, &config.expect));
+    Ok((apps, findings))
 }
 
 /// The collector must never see half a file: written beside it, then renamed. It runs as another user,

@@ -87,8 +87,19 @@ pub(super) fn log_passed(passed: &Passed) {
             tracing::debug!("[SKIP] {path}: {}", passed.why);
         }
         (_, Some(Severity::Error)) => tracing::error!("{path}: {}", passed.why),
-        (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
+        (_, Some(Severity::Warning)) => {
+            tracing::warn!("[SKIP] {path}: {}; {}", passed.why, passed.why.advice());
+        }
         (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
+    }
+}
+
+/// The warnings of what was found on the way; errors are told at the end of the run.
+pub(super) fn log_warnings(findings: &[Finding]) {
+    for Finding { subject, what, advice, .. } in
+        findings.iter().filter(|finding| finding.severity == Severity::Warning)
+    {
+        tracing::warn!("{subject}: {what}; {advice}");
     }
 }
 

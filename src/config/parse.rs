@@ -249,7 +249,7 @@ fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {
             "*" => Ok(None),
             text => text.parse::<RelPath>().map(Some).map_err(|error| error.to_string()),
         });
-        let days = "\"daily\", or \"weekly\" and a day, such as \"weekly mon\"";
+        let days = "\"daily\", \"weekly\" and a day, such as \"weekly mon\", or \"none\" for what is retired";
         let schedule = section.text("schedule", days, schedule);
         for (key, allowed) in [("engine", engines), ("app", apps), ("schedule", days)] {
             if !section.has(key) {
@@ -257,14 +257,15 @@ fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {
             }
         }
         let range = HOUR..=RPO_MAX;
-        let rpo = section.text("rpo", &values::duration_range(&range), |text| values::duration(text, &range));
+        let mut age = |key| {
+            let age =
+                section.text(key, &values::duration_range(&range), |text| values::duration(text, &range));
+            age.map(|at| at.value)
+        };
+        let (rpo, full_rpo) = (age("rpo"), age("full_rpo"));
         if let (Some(engine), Some(app), Some(schedule)) = (engine, app, schedule) {
-            let entry = Expect {
-                engine: engine.value,
-                app: app.value,
-                schedule: schedule.value,
-                rpo: rpo.map(|at| at.value),
-            };
+            let entry =
+                Expect { engine: engine.value, app: app.value, schedule: schedule.value, rpo, full_rpo };
             if all.iter().any(|other| (other.engine, &other.app) == (entry.engine, &entry.app)) {
                 section.problem(&at, "app", "is in another [[expect]] of that engine too; keep one of them");
             }
@@ -278,6 +279,7 @@ fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {
 fn schedule(text: &str) -> Result<Schedule, String> {
     match text.split_once(' ') {
         None if text == "daily" => Ok(Schedule::Daily),
+        None if text == "none" => Ok(Schedule::Never),
         Some(("weekly", day)) => values::weekday(day.trim()).map(Schedule::Weekly),
         _ => Err(format!("`{}` is no schedule", secrets::short(text))),
     }

@@ -8,6 +8,7 @@ use super::backup::IO_CLASSES;
 use super::parse::{CHECKSUMS, FORMATS, ON_CUT_SHORT};
 use super::values::{WEEKDAYS, show_duration, show_size};
 use super::{Config, Sse, names, secrets};
+use crate::expect::Ages;
 use crate::model::{Category, Engine};
 use crate::printable::printable;
 
@@ -146,8 +147,10 @@ impl Config {
             out.set("engine", expect.engine.as_str());
             out.set("app", expect.app.as_ref().map_or("*", |app| app.as_str()));
             out.set("schedule", &expect.schedule.to_string());
-            let rpo = show_duration(expect.rpo.unwrap_or(expect.schedule.rpo()));
-            out.set("rpo", &rpo);
+            if let Some(Ages { newest, full }) = expect.ages() {
+                out.set("rpo", &show_duration(newest));
+                out.set("full_rpo", &show_duration(full));
+            }
         }
     }
 

@@ -74,13 +74,12 @@ pub(super) fn in_any_form(name: &str) -> Found {
     pick(&candidates(name), |_| 0)
 }
 
-/// Whether a directory's name is a day and nothing else, a time of day behind it aside.
-pub(super) fn is_only_a_day(name: &str) -> bool {
-    candidates(name).iter().any(|candidate| {
+/// The day that a directory's name is and nothing else, a time of day behind it aside.
+pub(super) fn only_a_day(name: &str) -> Option<BackupDate> {
+    candidates(name).iter().find_map(|candidate| {
         let rest = name.get(candidate.place.1..).unwrap_or_default();
-        candidate.date.is_some()
-            && candidate.place.0 == 0
-            && rest.bytes().all(|byte| byte.is_ascii_digit() || b"_-.:T".contains(&byte))
+        let bare = rest.bytes().all(|byte| byte.is_ascii_digit() || b"_-.:T".contains(&byte));
+        candidate.date.filter(|_| candidate.place.0 == 0 && bare)
     })
 }
 
@@ -325,10 +324,10 @@ mod tests {
         for name in
             ["20250818", "2025-08-18", "2025_08_18", "18-08-2025", "2025-08-18_01-00-00", "20250818T010000"]
         {
-            assert!(is_only_a_day(name), "{name}");
+            assert_eq!(only_a_day(name), Some(day("2025-08-18")), "{name}");
         }
         for name in ["shop_20250818", "20250818_shop", "2025", "20250230", "12345678", ""] {
-            assert!(!is_only_a_day(name), "{name}");
+            assert_eq!(only_a_day(name), None, "{name}");
         }
     }
 
@@ -363,7 +362,7 @@ mod tests {
         #[test]
         fn any_name_has_an_answer(name in "\\PC{0,40}") {
             let _ = (in_file_name(&name), in_rman_folder_name(&name), in_tape_name(&name));
-            let _ = (in_any_form(&name), is_only_a_day(&name));
+            let _ = (in_any_form(&name), only_a_day(&name));
         }
     }
 }

@@ -103,20 +103,21 @@ pub enum SourceError {
     },
 }
 
-/// The date in the name of a set that is one file, as discovery reads it.
+/// The date in the name of a set, as discovery reads it.
 #[must_use]
-pub fn date_of_file(engine: Engine, name: &str) -> Option<BackupDate> {
+pub fn date_in_name(engine: Engine, name: &str) -> Option<BackupDate> {
     let found = match engine {
         Engine::Mssql => dates::in_tape_name(name),
-        Engine::Oracle | Engine::Mysql => dates::in_file_name(name),
+        Engine::Mysql => dates::in_file_name(name),
+        Engine::Oracle => dates::in_rman_folder_name(name),
     };
     found.dates().next()
 }
 
-/// Whether a directory's name is a day and nothing else, so that each day has one of its own.
+/// The day that a directory's name is and nothing else: then each day has a directory of its own.
 #[must_use]
-pub fn is_only_a_day(name: &str) -> bool {
-    dates::is_only_a_day(name)
+pub fn only_a_day(name: &str) -> Option<BackupDate> {
+    dates::only_a_day(name)
 }
 
 /// Whether a name is that of a MySQL dump, its date aside.

@@ -13,18 +13,19 @@ pub fn nagios(apps: &[App], unreadable: usize) -> (State, String) {
     let state = overall(apps, unreadable);
     let bad: Vec<String> = apps
         .iter()
-        .filter(|app| app.state != State::Ok)
+        .filter(|app| app.state > State::Ok)
         .map(|app| format!("{}: {}", app.name(), app.why.join(", ")))
         .collect();
     let word = match state {
-        State::Ok => "OK",
+        State::Retired | State::Ok => "OK",
         State::Warning => "WARNING",
         State::Critical => "CRITICAL",
     };
     let mut text = if apps.is_empty() {
         format!("DBBACKUP {word} - the bucket has no backup")
     } else if bad.is_empty() && unreadable == 0 {
-        format!("DBBACKUP {word} - {} apps have a good backup within their RPO", apps.len())
+        let counted = apps.iter().filter(|app| app.state == State::Ok).count();
+        format!("DBBACKUP {word} - {counted} apps have a good backup within their RPO")
     } else {
         let records =
             if unreadable > 0 { format!("{unreadable} records cannot be read; ") } else { String::new() };
@@ -39,7 +40,9 @@ pub fn nagios(apps: &[App], unreadable: usize) -> (State, String) {
             let _infallible = write!(
                 text,
                 " '{name}_age'={}s;;{};0 '{name}_size'={}B;;;0",
-                newest.age_seconds, app.rpo_seconds, newest.size
+                newest.age_seconds,
+                app.rpo_seconds.map_or_else(String::new, |seconds| seconds.to_string()),
+                newest.size
             );
         }
     }
@@ -50,7 +53,7 @@ pub fn nagios(apps: &[App], unreadable: usize) -> (State, String) {
 #[must_use]
 pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
     type Value = fn(&App) -> Option<u64>;
-    let gauges: [(&str, &str, Value); 6] = [
+    let gauges: [(&str, &str, Value); 8] = [
         ("dbbackup_newest_age_seconds", "Seconds since the end of the newest good backup's day.", |app| {
             app.newest.as_ref().map(|newest| newest.age_seconds)
         }),
@@ -63,10 +66,16 @@ pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
         ("dbbackup_newest_proven_timestamp_seconds", "When the newest good backup was last proven.", |app| {
             app.newest.as_ref().and_then(|newest| u64::try_from(newest.proven.timestamp()).ok())
         }),
-        ("dbbackup_rpo_seconds", "How old the newest good backup may be.", |app| Some(app.rpo_seconds)),
+        ("dbbackup_rpo_seconds", "How old the newest good backup may be.", |app| app.rpo_seconds),
+        (
+            "dbbackup_newest_full_age_seconds",
+            "Seconds since the end of the newest full backup's day.",
+            |app| app.newest_full.as_ref().map(|full| full.age_seconds),
+        ),
+        ("dbbackup_full_rpo_seconds", "How old the newest full backup may be.", |app| app.full_rpo_seconds),
         (
             "dbbackup_ok",
-            "1 where the app has an undamaged good backup within its RPO, and no failed drill of it.",
+            "1 where the app has undamaged good backups within their RPOs, and no failed drill, or is retired.",
             |app| Some(u64::from(app.state != State::Critical)),
         ),
     ];

@@ -24,6 +24,7 @@ mod inspect;
 mod interrupted;
 mod kills;
 mod late;
+mod layouts;
 mod looking;
 mod lost;
 mod neighbour;
