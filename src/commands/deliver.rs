@@ -189,7 +189,8 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         error.first.advice()
     );
     let cause = match error.first {
-        FileError::Bucket(error) => Some(error),
+        // Exit code 5 says that nothing was done.
+        FileError::Bucket(cause) if !error.arrived => Some(cause),
         _ => None,
     };
     (report, cause)

@@ -343,6 +343,7 @@ fn not_compared(key: &ObjectKey, error: BucketError) -> Result<Fault, Failure> {
         | ErrorKind::NotPrivate
         | ErrorKind::NoSuchBucket
         | ErrorKind::Credentials
+        | ErrorKind::CredentialsSource
         | ErrorKind::Expired => Err(error.into()),
         ErrorKind::NotFound
         | ErrorKind::NoSuchUpload

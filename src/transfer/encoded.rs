@@ -7,6 +7,7 @@
 //! encrypted is never the same twice: such an upload begins anew.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
@@ -261,6 +262,7 @@ impl FileJob {
                 receipt
             })
             .await?;
+        self.took_a_part.store(true, Ordering::Relaxed);
         Ok(receipt)
     }
 }

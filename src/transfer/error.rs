@@ -171,6 +171,8 @@ pub struct ShipError {
     pub failed: usize,
     /// Attempts that failed and were tried again.
     pub retries: u32,
+    /// Whether S3 took any of its data.
+    pub arrived: bool,
 }
 
 impl fmt::Display for ShipError {

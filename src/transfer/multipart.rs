@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -232,6 +233,7 @@ impl FileJob {
                     })
                     .await?;
                 progress.advance(part.len);
+                job.took_a_part.store(true, Ordering::Relaxed);
                 Ok((part.number, receipt, sums, part.len))
             });
         }
@@ -278,7 +280,10 @@ impl FileJob {
             })
             .await;
         match (sent, unread.into_inner().unwrap_or_else(PoisonError::into_inner)) {
-            (Ok(receipt), _) => Ok((part.number, receipt, sums, part.len)),
+            (Ok(receipt), _) => {
+                self.took_a_part.store(true, Ordering::Relaxed);
+                Ok((part.number, receipt, sums, part.len))
+            }
             // The request only says that its body ended.
             (Err(_), Some(error)) => Err(error),
             (Err(error), None) => Err(error.into()),

@@ -117,6 +117,29 @@ fn a_bucket_that_is_busy_when_asked_for_parts_is_asked_again() {
 }
 
 #[test]
+fn what_a_resumed_upload_has_stays_where_the_rest_fails_and_is_not_swept() {
+    let (world, _, _) = in_mid_upload(Signal::KILL);
+    world.heal();
+    let journal = world.path("state/uploads.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let year = text.find("\"at\":\"").unwrap() + 6;
+    fs::write(&journal, format!("{}2024{}", &text[..year], &text[year + 4..])).unwrap();
+    let held = world.held_parts();
+    // So that the part that gets through is there before the others are given up.
+    world.configure(|text| text.replace("\"10ms\", \"20ms\"", "\"700ms\""));
+    world.faults().add(Rule::new(Fault::SLOW_DOWN).on(Op::UploadPart).after(1));
+    let run = world.backup().exits(1).says("going on with an unfinished upload").says("stay in the bucket");
+    assert!(!run.stderr.contains("begun anew") && !world.log().contains("[SWEPT]"), "{}", run.stderr);
+    assert_eq!((world.open_uploads(), world.held_parts()), (1, held + 1));
+    assert!(world.all_keys().iter().any(|key| key.contains("/_runs/")), "a run that sent data is recorded");
+    world.heal();
+    let sent = world.server.count(Op::UploadPart);
+    world.backup().exits(0);
+    assert_eq!(world.server.count(Op::UploadPart) - sent, 4 - held - 1);
+    assert_eq!((world.whole_manifests().len(), world.open_uploads()), (1, 0));
+}
+
+#[test]
 fn a_host_that_knows_nothing_of_an_upload_goes_on_with_it_and_leaves_none_open() {
     let (world, _, _) = in_mid_upload(Signal::KILL);
     world.heal();

@@ -109,7 +109,12 @@ async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<V
     let versioning = posture.versioning.as_ref().ok().copied();
     let probed = Box::pin(probe::probe(&bucket, versioning)).await?;
     lines.push(identity::upload(&probed.powers.upload));
-    if probed.powers.upload.as_ref().is_err_and(|error| error.kind == ErrorKind::Credentials) {
+    if probed
+        .powers
+        .upload
+        .as_ref()
+        .is_err_and(|error| matches!(error.kind, ErrorKind::Credentials | ErrorKind::CredentialsSource))
+    {
         // Nothing that such keys are refused says anything of what they may do.
         lines.extend(unseen([Area::Identity, Area::Bucket]));
         return Ok(lines);
