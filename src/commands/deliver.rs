@@ -178,6 +178,7 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         | FileError::Damaged { .. }
         | FileError::TooLarge { .. }
         | FileError::Key(_)
+        | FileError::Spool { .. }
         | FileError::Bucket(_)
         | FileError::Internal(_) => Status::Failed,
     };

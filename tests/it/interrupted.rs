@@ -1,6 +1,7 @@
 //! Signals, kills and two runs at once: nothing half-done counts, and the next run completes it.
 
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use dbbackup::embedded::{Fault, Op, Rule};
@@ -79,6 +80,21 @@ fn a_command_that_waits_for_an_answer_ends_soon_after_a_signal() {
         run.finish().exits(143).says("interrupted");
         assert!(begun.elapsed() < Duration::from_secs(6), "{words:?}: {:?}", begun.elapsed());
     }
+}
+
+#[test]
+fn a_restore_into_a_pipe_that_nobody_reads_ends_in_time_after_a_signal() {
+    let world = World::new();
+    world.write("mssql/crm/crm_20250818.bak", noise(2_000_000, 9));
+    world.backup().exits(0);
+    let mut command = world.command(&["restore", "mssql/crm/weekly/crm_20250818.bak", "--stdout"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let begun = Instant::now();
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
 }
 
 #[test]
