@@ -14,7 +14,7 @@ use super::begin::{Begin, Failed, First, Unfinished};
 use super::existing::Ours;
 use super::job::FileJob;
 use super::parts::{Part, PartPlan};
-use super::reader::{Pages, Sums, open_as_found, read_into, read_part, read_through, unchanged};
+use super::reader::{Pages, Sums, blocking, open_as_found, read_into, read_part, read_through, unchanged};
 use super::sent::Sent;
 use super::tap::Tap;
 use super::{FileError, FileProgress};
@@ -189,6 +189,13 @@ impl FileJob {
                 let memory = self.pool().buffer(STREAM_MEMORY).await.map_err(closed)?;
                 let (job, upload, open) = (self.clone(), upload.clone(), open.clone());
                 let (path, progress, there) = (path.clone(), progress.clone(), there.cloned());
+                // Noted here, in the file's order: the tasks read side by side.
+                let (noted, range) = (open.clone(), part.offset..part.offset + part.len);
+                blocking(move || {
+                    noted.note_cached(&range);
+                    Ok(())
+                })
+                .await?;
                 let mut sums = None;
                 if tap.is_on() {
                     // The tap wants the parts in order, so this one is read before the next is begun.
@@ -262,6 +269,7 @@ impl FileJob {
             read_through(open, path, offset, len, upload.algorithm, Tap::default(), Pages::Stay).await?.0
         };
         if let Some(receipt) = reusable(there.as_ref(), &sums) {
+            open.leave_as_found(&(offset..offset + len));
             return Ok((part.number, receipt, sums, 0));
         }
         let wire = upload.algorithm.map(|_| sums.wire().value());
