@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::engines::BackupSet;
-use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, compressed, dump_dir, rman};
+use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, dump_dir, rman};
 use crate::manifest::Manifest;
 use crate::model::{Engine, SetKind, Severity, Verdict};
 use crate::source::OpenFile;
@@ -78,18 +78,31 @@ pub fn judge(set: &BackupSet, measure: &Measure) -> Judgement {
     judgement
 }
 
-/// How a set's file is compressed, where a tap has to watch it on its way.
+/// What a set's file is, where it is one that may be watched on its way.
 #[must_use]
-pub fn compression(set: &BackupSet) -> Option<compressed::Kind> {
-    match (set.kind, Format::of_name(set.name.as_str())) {
-        (SetKind::File, Some(Format::Compressed(kind))) => Some(kind),
-        (SetKind::File | SetKind::Folder, _) => None,
+pub fn watched(set: &BackupSet) -> Option<Format> {
+    match set.kind {
+        SetKind::File => Format::of_name(set.name.as_str()),
+        SetKind::Folder => None,
     }
 }
 
-/// The judgement with what the decoding said in place of what the first bytes did.
+/// The judgement with what was seen on the way in place of what kilobytes said.
 #[must_use]
-pub fn decoded(set: &BackupSet, before: Judgement, tapped: Judgement) -> Judgement {
+pub fn passed(set: &BackupSet, before: Judgement, tapped: Judgement) -> Judgement {
+    match watched(set) {
+        Some(Format::Compressed(_)) => decoded(set, before, tapped),
+        // Its ends were judged, so only what lies between them is new.
+        Some(Format::SqlDump | Format::Mtf) | None => match before.verdict {
+            Verdict::CutShort { .. } => before,
+            Verdict::Whole { .. } | Verdict::NotJudged { .. } | Verdict::StillBeingWritten { .. } => {
+                Judgement { verdict: tapped.verdict, ..before }
+            }
+        },
+    }
+}
+
+fn decoded(set: &BackupSet, before: Judgement, tapped: Judgement) -> Judgement {
     let mut judgement = tapped;
     // The first bytes alone never say `whole`: then it was the operator's check, which saw more.
     judgement.verdict = match (before.verdict, judgement.verdict) {

@@ -28,7 +28,7 @@ pub(crate) fn dump(bytes: usize, completed: &str) -> Vec<u8> {
     text
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -50,7 +50,7 @@ pub(crate) fn backup_option(world: &World, lines: &str) {
 }
 
 /// The manifest's inspection of a stored set.
-fn inspection(world: &World, key: &str) -> serde_json::Value {
+pub(crate) fn inspection(world: &World, key: &str) -> serde_json::Value {
     world.run(&["show", key, "--json"]).exits(0).json()["manifest"]["inspection"].clone()
 }
 
