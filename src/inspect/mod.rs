@@ -66,7 +66,7 @@ pub fn judge(set: &BackupSet, measure: &Measure) -> Judgement {
     let judged = match (set.engine, set.kind) {
         (Engine::Oracle, _) => folder(set),
         (Engine::Mysql | Engine::Mssql, SetKind::File) => file(set),
-        (Engine::Mysql | Engine::Mssql, SetKind::Folder) => Ok(dump_folder(set)),
+        (Engine::Mysql | Engine::Mssql, SetKind::Folder) => dump_folder(set),
     };
     let mut judgement = judged.unwrap_or_else(|error| Judgement {
         verdict: Verdict::NotJudged { why: format!("it could not be read for inspection: {error}") },
@@ -156,13 +156,15 @@ pub fn shape(name: &str) -> String {
 /// What reading gave.
 pub fn judge_restored(manifest: &Manifest, files: &[PathBuf]) -> io::Result<Judgement> {
     let contents_then = manifest.contents();
+    let contents: Vec<Lazy<'_>> = files.iter().map(|path| Lazy(path)).collect();
     let stored = contents_then.iter();
     if manifest.id.engine != Engine::Oracle {
-        let entries: Vec<dump_dir::Entry<'_>> =
-            stored.map(|file| dump_dir::Entry { name: file.path.as_str(), size: file.size }).collect();
-        return Ok(judge_dump_folder(&entries));
+        let entries: Vec<dump_dir::Entry<'_>> = stored
+            .zip(&contents)
+            .map(|(file, content)| dump_dir::Entry { name: file.path.as_str(), size: file.size, content })
+            .collect();
+        return judge_dump_folder(&entries);
     }
-    let contents: Vec<Lazy<'_>> = files.iter().map(|path| Lazy(path)).collect();
     let pieces: Vec<rman::Piece<'_>> = stored
         .zip(&contents)
         .map(|(file, content)| rman::Piece {
@@ -196,21 +198,23 @@ fn folder(set: &BackupSet) -> io::Result<Judgement> {
     rman::judge(&pieces)
 }
 
-fn dump_folder(set: &BackupSet) -> Judgement {
+fn dump_folder(set: &BackupSet) -> io::Result<Judgement> {
+    let contents: Vec<Lazy<'_>> = set.files.iter().map(|file| Lazy(&file.path)).collect();
     let entries: Vec<dump_dir::Entry<'_>> = set
         .files
         .iter()
-        .map(|file| dump_dir::Entry { name: file.rel.as_str(), size: file.stamp.size })
+        .zip(&contents)
+        .map(|(file, content)| dump_dir::Entry { name: file.rel.as_str(), size: file.stamp.size, content })
         .collect();
     judge_dump_folder(&entries)
 }
 
-fn judge_dump_folder(entries: &[dump_dir::Entry<'_>]) -> Judgement {
-    dump_dir::judge(entries).unwrap_or_else(|| Judgement {
+fn judge_dump_folder(entries: &[dump_dir::Entry<'_>]) -> io::Result<Judgement> {
+    Ok(dump_dir::judge(entries)?.unwrap_or_else(|| Judgement {
         verdict: Verdict::NotJudged { why: "no format is known for such a folder".to_owned() },
         facts: Facts { format: "unknown".to_owned(), ..Facts::default() },
         notes: Vec::new(),
-    })
+    }))
 }
 
 fn note_date(set: &BackupSet, judgement: &mut Judgement) {
