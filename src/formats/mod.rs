@@ -3,8 +3,8 @@
 //! What must stay true: nothing here panics on any input, trusts a length it read, or holds more
 //! than a few buffers in memory; a verdict is `Whole` only where the format's own end was seen and
 //! nothing seen contradicts it. What cannot be known is said in [`Verdict::NotJudged`], not guessed.
-//! Kilobytes are read, except by a [`Tap`], which sees every byte of a dump as it passes by on its way to
-//! the bucket.
+//! Kilobytes are read, the list of files that a dump directory has, and the last bytes of each of them; only a
+//! [`Tap`] sees every byte, of a dump, as it passes by on its way to the bucket.
 
 pub mod compressed;
 pub mod dump_dir;

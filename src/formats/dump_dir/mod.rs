@@ -16,7 +16,7 @@ use std::io;
 use super::{Judgement, ReadAt};
 
 /// Bytes of a marker or list that are read at most: 100,000 tables of mydumper need about 10 MB.
-const LIST: u64 = 32 << 20;
+const LIST: u64 = 16 << 20;
 
 /// A file of the directory.
 pub struct Entry<'a> {

@@ -1,4 +1,4 @@
-//! mydumper, and TiDB's Dumpling, which writes the same files.
+//! mydumper, and Dumpling, which writes the same files.
 //!
 //! `metadata` lists each table with its rows from version 0.15 on; before, it says only when the dump began and
 //! ended. A table without rows has no data file, or with `--build-empty-files` an empty one. Every version ends each
@@ -101,12 +101,13 @@ fn seen(files: &Files<'_>) -> String {
 /// How many tables have no data, which is how one looks whose data did not arrive.
 fn without_data(files: &Files<'_>) -> String {
     let definitions = files.all().filter_map(|file| file.name.split_once("-schema.sql"));
-    let tables = definitions.map(|(table, _)| format!("{table}."));
-    let count = tables.filter(|table| !files.begin(table).any(|file| file.size > 0)).count();
-    match count {
+    // A view has one more definition, and never data.
+    let view = |table: &&str| files.begin(&format!("{table}-schema-view.sql")).next().is_some();
+    let has_data = |table: &&str| files.begin(&format!("{table}.")).any(|file| file.size > 0);
+    match definitions.map(|(table, _)| table).filter(|table| !view(table) && !has_data(table)).count() {
         0 => String::new(),
-        1 => " (1 table or view has no data)".to_owned(),
-        many => format!(" ({many} tables and views have no data)"),
+        1 => " (1 table has no data file with content)".to_owned(),
+        many => format!(" ({many} tables have no data file with content)"),
     }
 }
 
@@ -165,8 +166,9 @@ fn is_empty_table(name: &str, files: &Files<'_>) -> bool {
 
 /// Whether mydumper wrote statements into it, uncompressed; routines and the like are left out.
 fn has_statements(name: &str) -> bool {
-    let defines = name.ends_with("-schema.sql") || name.ends_with("-schema-create.sql");
-    name.ends_with(".sql") && (defines || (!is_schema(name) && table_of_file(name).is_some()))
+    let Some(stem) = name.strip_suffix(".sql") else { return false };
+    let defines = stem.ends_with("-schema") || stem.ends_with("-schema-create");
+    defines || (!is_schema(name) && table_of_file(name).is_some())
 }
 
 fn ends_a_statement(file: &Entry<'_>) -> io::Result<bool> {
@@ -221,9 +223,13 @@ mod tests {
     #[test]
     fn metadata_that_lists_no_tables_leaves_it_not_judged() {
         let notes = ("shop.notes-schema.sql", "CREATE TABLE `notes` (a int);\n");
-        let verdict = said(&[CREATE, SCHEMA, DATA, notes, OLD]);
+        let view = [("shop.v-schema.sql", "CREATE TABLE v (a int);\n"), ("shop.v-schema-view.sql", "x")];
+        let verdict = said(&[CREATE, SCHEMA, DATA, notes, view[0], view[1], OLD]);
         assert!(verdict.starts_with("not judged: `metadata`, written last"), "{verdict}");
-        assert!(verdict.ends_with("whether every file arrived (1 table or view has no data)"), "{verdict}");
+        assert!(
+            verdict.ends_with("whether every file arrived (1 table has no data file with content)"),
+            "{verdict}"
+        );
     }
 
     #[test]
