@@ -65,7 +65,7 @@ impl Delivery {
     async fn ship(&self, step: Step, begun: Instant) -> (SetReport, Option<BucketError>) {
         let mut report = set_report(&step, Status::Failed, String::new());
         let watch =
-            inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
+            inspect::watched(&step.set).map(|format| Watch { format, refuse: self.inspector.refuses() });
         let rank = self.rank(&step);
         let recipe = self.inspector.recipe(step.id.engine);
         let source = self.inspector.source(step.id.engine).cloned();

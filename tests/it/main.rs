@@ -26,6 +26,7 @@ mod kills;
 mod late;
 mod looking;
 mod lost;
+mod many_in_one;
 mod neighbour;
 mod no_room;
 mod other_stores;
