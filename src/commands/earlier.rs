@@ -129,7 +129,9 @@ impl Run<'_> {
         // there is no word in a record.
         let mut known = site.catalog.look_at_all(&asked).await.into_iter();
         let is_stored = |set: &SetReport, known: &InBucket| match &known.known {
-            Known::Stored(manifest) => known.lost.is_none() && manifest.plain_bytes() == set.bytes,
+            Known::Stored(manifest) | Known::Copied(manifest) => {
+                known.lost.is_none() && manifest.plain_bytes() == set.bytes
+            }
             Known::Absent | Known::Unknown => false,
         };
         let mut findings = Vec::new();

@@ -329,16 +329,14 @@ fn unwise_settings_are_warned_of() {
         ("[s3]\n", "[mssql]\nsource = \"/srv/mysql\"\n[s3]\n", "sent twice"),
         ("[s3]\n", "[mssql]\nsource = \"/srv/mysql/mssql\"\n[s3]\n", "sent twice"),
     ] {
-        let warnings = parse(&LEAST.replace(from, to)).unwrap().warnings();
+        let mut warnings = parse(&LEAST.replace(from, to)).unwrap().warnings();
+        warnings.retain(|warning| !warning.contains("[[expect]]"));
         assert_eq!(warnings.len(), 1, "{to}: {warnings:?}");
         assert!(warnings[0].contains(warned), "{to}: {warnings:?}");
     }
-    assert!(
-        parse(&LEAST.replace("[s3]\n", "[mssql]\nsource = \"/srv/mysql2\"\n[s3]\n"))
-            .unwrap()
-            .warnings()
-            .is_empty()
-    );
+    let beside =
+        parse(&LEAST.replace("[s3]\n", "[mssql]\nsource = \"/srv/mysql2\"\n[s3]\n")).unwrap().warnings();
+    assert!(!beside.iter().any(|warning| warning.contains("sent twice")), "{beside:?}");
 }
 
 #[test]
