@@ -51,6 +51,8 @@ pub struct Catalog {
 pub enum Known {
     /// It is stored.
     Stored(Box<Manifest>),
+    /// It is stored as this host's copy of its record says; this identity may not read the bucket's.
+    Copied(Box<Manifest>),
     /// It is not.
     Absent,
     /// This identity may not look, and this host has no copy.
@@ -103,7 +105,7 @@ impl Catalog {
     /// The catalog of a bucket, with copies under `<state>/catalog`.
     #[must_use]
     pub fn new(bucket: Arc<Bucket>, state: &Path, policy: Policy) -> Self {
-        let local = LocalCopies::new(&state.join("catalog"), bucket.name());
+        let local = LocalCopies::new(&state.join("catalog"), &bucket.directory());
         Self { bucket, local, policy, may_not_list: Arc::default() }
     }
 
@@ -128,22 +130,26 @@ impl Catalog {
     /// Whether this host has a copy of the set's manifest: then it is stored, most likely.
     #[must_use]
     pub fn has_copy(&self, id: &SetId) -> bool {
-        self.bucket.layout().manifest(id).is_ok_and(|key| matches!(self.copy(&key, id), Known::Stored(_)))
+        self.bucket.layout().manifest(id).is_ok_and(|key| matches!(self.copy(&key, id), Known::Copied(_)))
     }
 
     /// What this host's copy says, for identities that may not read.
     fn copy(&self, key: &ObjectKey, id: &SetId) -> Known {
-        self.local
-            .read(key)
-            .and_then(|bytes| Manifest::from_json(&bytes, id).ok())
-            .map_or(Known::Unknown, |manifest| Known::Stored(Box::new(manifest)))
+        let Some(bytes) = self.local.read(key) else { return Known::Unknown };
+        match Manifest::from_json(&bytes, id) {
+            Ok(manifest) => Known::Copied(Box::new(manifest)),
+            Err(why) => {
+                self.local.is_damaged(key, &why);
+                Known::Unknown
+            }
+        }
     }
 
     /// What is known of one set, and whether its objects are there: a record alone brings nothing back.
     pub async fn look_at(&self, id: &SetId) -> Result<InBucket, BucketError> {
         let known = self.lookup(id).await?;
         let lost = match &known {
-            Known::Stored(manifest) => self.look_for_objects(manifest).await?,
+            Known::Stored(manifest) | Known::Copied(manifest) => self.look_for_objects(manifest).await?,
             Known::Absent | Known::Unknown => None,
         };
         Ok(InBucket { known, lost })
@@ -252,11 +258,11 @@ impl Catalog {
             Ok(()) => {}
             // A reply that was lost, or another host that sent the same set at the same time.
             Err(error) if error.kind == ErrorKind::Precondition => match self.lookup(&manifest.id).await? {
-                Known::Stored(there) if there.same_content(&manifest) => {
+                Known::Stored(there) | Known::Copied(there) if there.same_content(&manifest) => {
                     self.local.write(&key, &there.to_json()?);
                     return Ok(*there);
                 }
-                Known::Stored(_) => return Err(CommitError::Other(manifest.id)),
+                Known::Stored(_) | Known::Copied(_) => return Err(CommitError::Other(manifest.id)),
                 Known::Absent | Known::Unknown => return Err(CommitError::NotCompared(manifest.id)),
             },
             Err(error) => return Err(error.into()),

@@ -31,6 +31,30 @@ pub fn posture(posture: &Posture, settings: &S3, daily: bool) -> Vec<Line> {
     lines
 }
 
+/// The folder of one host, by its name in it.
+#[must_use]
+pub fn own_prefix(prefix: &str) -> Line {
+    Line::ok(AREA, "prefix", format!("{prefix}: this host's own, by its name"))
+}
+
+/// A folder that is no host's by its name; `other` is another host that sends to it.
+#[must_use]
+pub fn shared_prefix(prefix: &str, other: &Answer<Option<String>>) -> Line {
+    let what = "prefix";
+    let place = if prefix.is_empty() { "the top of the bucket" } else { prefix };
+    match other {
+        Err(error) => Line::unseen(AREA, what, "s3:ListBucket", error),
+        Ok(None) => Line::ok(AREA, what, format!("{place}: no other host sends to it")),
+        Ok(Some(host)) => Line::warn(
+            AREA,
+            what,
+            format!("{place}: the host {host} sends to it too"),
+            "of two backups with one app and name the second is refused or taken for stored: write {hostname} into [s3] \
+             prefix, as in \"backup/{hostname}\"; what is stored stays where it is",
+        ),
+    }
+}
+
 fn region(answer: &Answer<Option<String>>, configured: Option<&str>) -> Line {
     let what = "region";
     match (answer, configured) {

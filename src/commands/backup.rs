@@ -17,6 +17,7 @@ use super::found::{self, Found};
 use super::inspecting::Inspector;
 use super::late::{First, Late};
 use super::setup::{Failure, Site};
+use super::signals::Signals;
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
@@ -64,31 +65,30 @@ struct Planned {
 pub(super) struct Run<'c> {
     pub(super) config: &'c Config,
     pub(super) request: Request,
+    pub(super) signals: Signals,
     pub(super) cancel: CancellationToken,
+    /// What was amiss before it began.
+    pub(super) before: Vec<Finding>,
     pub(super) lines: ui::Lines,
     pub(super) host: String,
     pub(super) id: String,
     pub(super) started: DateTime<Local>,
     pub(super) clock: Instant,
     /// Since when it is to end.
-    interrupted: OnceLock<tokio::time::Instant>,
+    pub(super) interrupted: OnceLock<tokio::time::Instant>,
 }
 
 impl<'c> Run<'c> {
     /// A run that begins now.
     #[must_use]
-    pub(super) fn new(
-        config: &'c Config,
-        request: Request,
-        cancel: CancellationToken,
-        lines: ui::Lines,
-    ) -> Self {
+    pub(super) fn new(config: &'c Config, request: Request, signals: Signals, lines: ui::Lines) -> Self {
         let started = Local::now();
         let stamp = started.with_timezone(&Utc).format("%Y%m%dT%H%M%SZ");
         let id = format!("{stamp}-{}-{}", request.target, std::process::id());
         let host = crate::source::host_name();
-        let (clock, interrupted) = (Instant::now(), OnceLock::new());
-        Self { config, request, cancel, lines, host, id, started, clock, interrupted }
+        let (cancel, before, clock) = (signals.token(), Vec::new(), Instant::now());
+        let interrupted = OnceLock::new();
+        Self { config, request, signals, cancel, before, lines, host, id, started, clock, interrupted }
     }
 
     /// The plan alone: reads disk and catalog, writes nothing.
@@ -113,6 +113,7 @@ impl<'c> Run<'c> {
                 expected::missing(self.config, &site, self.expected_of(), &sets, (apps, stored)).await;
             findings.extend(missing.into_iter().filter(|finding| !awaited.contains(&finding.subject)));
         }
+        findings.extend(self.left_by_earlier(&site, &sets).await);
         Ok(RunReport { passed, ..self.report(sets, findings) })
     }
 
@@ -127,6 +128,8 @@ impl<'c> Run<'c> {
         }
         let known_apps = found.apps.clone();
         let first = First::new(&found.sets, &found.passed);
+        let rules = &self.config.backup.categories;
+        self.keep_begun(found.sets.iter().map(|set| (set, plan::identify(set, rules))));
         let site = Site::new(self.config).await?;
         neighbour::step_back(self.config.backup.nice, self.config.backup.io_class)
             .unwrap_or_else(|error| tracing::warn!("go behind others at processor and disk: {error}"));
@@ -157,7 +160,6 @@ impl<'c> Run<'c> {
             }
         }
         if let Some(late) = deadline.and_then(|deadline| deadline.at_the_end(&sets)) {
-            tracing::warn!("[LATE] {}: {}; {}", late.subject, late.what, late.advice);
             findings.push(late);
         }
         // After all else, so that what this run went on with is none of it.
@@ -169,14 +171,20 @@ impl<'c> Run<'c> {
             let missing = expected::missing(self.config, &site, self.expected_of(), &sets, known);
             findings.extend(self.unless_cancelled(missing).await.unwrap_or_default());
         }
+        let left = self.unless_cancelled(self.left_by_earlier(&site, &sets)).await;
+        findings.extend(left.unwrap_or_default());
+        findings.splice(0..0, self.before.iter().cloned());
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
         if nothing_but_bucket_errors(&report.sets, &errors) {
-            report.exit_code = ExitCode::NoBucket.number();
+            report.exit_code = self.signals.exit_code().unwrap_or(ExitCode::NoBucket).number();
+            self.keep(&report);
         } else {
             let recorded = self.in_time(GRACE * 2, self.record(&site, &mut report)).await;
             if !recorded {
                 tracing::warn!("interrupted: the run record is not in the bucket");
+                report.exit_code = self.exit_code(&report.sets, &report.findings);
+                self.keep(&report);
             }
         }
         Ok(report)

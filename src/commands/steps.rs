@@ -65,7 +65,7 @@ pub(super) fn log_step(step: &Step) {
         Action::Skip(reason @ SkipReason::StoredInPlain) => {
             tracing::warn!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
-        Action::Skip(reason @ SkipReason::Stored) => {
+        Action::Skip(reason @ (SkipReason::Stored | SkipReason::StoredByCopy)) => {
             tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
         Action::Refuse(reason) => {

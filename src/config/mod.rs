@@ -147,6 +147,9 @@ impl Backup {
     pub const PART_SIZE: u64 = 8 * values::MIB;
     /// Default of `settle_time`.
     pub const SETTLE_TIME: Duration = Duration::from_mins(1);
+    /// Default of `catch_up_days` where `daily = true`; else it is 0, as the backups of other days than the weekly
+    /// one are not meant to be sent.
+    pub const CATCH_UP_DAYS_DAILY: u32 = 7;
     /// Default of `settle_wait`.
     pub const SETTLE_WAIT: Duration = Duration::from_mins(10);
 }
@@ -339,7 +342,8 @@ pub struct Backup {
     pub on_cut_short: OnCutShort,
     /// Whether warnings of the inspection make the exit code 1. Default false.
     pub strict: bool,
-    /// Days, ending with yesterday, whose missing sets are sent too; 0 and 1 for none. Default 0.
+    /// Days, ending with yesterday, whose missing sets are sent too; 0 and 1 for none. Default 7 where `daily = true`,
+    /// else 0.
     pub catch_up_days: u32,
     /// How much the processor's other users go first, 0 to 19 (`nice(1)`). Default 0: as it was started.
     pub nice: u8,

@@ -160,6 +160,19 @@ impl Config {
                 "none of [oracle], [mysql], [mssql] is there: enough to look and to restore, nothing to back up".into(),
             );
         }
+        let unexpected = self.unexpected();
+        if !unexpected.is_empty() && unexpected.len() == self.sources.len() {
+            warnings.push(
+                "nothing is expected ([[expect]]): a backup that stops is not missed; say what must exist"
+                    .into(),
+            );
+        } else {
+            warnings.extend(unexpected.iter().map(|engine| {
+                format!(
+                    "nothing is expected of {engine} ([[expect]]): a backup of it that stops is not missed"
+                )
+            }));
+        }
         let without = |engine: &&Engine| {
             !self.sources.is_empty()
                 && !self.sources.contains_key(engine)
@@ -207,6 +220,13 @@ impl Config {
             );
         }
         warnings
+    }
+
+    /// Engines with a section of which no `[[expect]]` says that there must be a backup.
+    #[must_use]
+    pub fn unexpected(&self) -> Vec<Engine> {
+        let is_expected = |engine: &&Engine| self.expect.iter().any(|expect| expect.engine == **engine);
+        self.sources.keys().filter(|engine| !is_expected(engine)).copied().collect()
     }
 
     fn overlaps(&self) -> Vec<String> {

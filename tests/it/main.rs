@@ -15,6 +15,7 @@ mod check;
 mod codec;
 mod command_line;
 mod drilling;
+mod earlier;
 mod embedded;
 mod embedded_faults;
 mod encrypted;

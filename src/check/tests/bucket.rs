@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::bucket::{Promises, noncurrent_days, posture, promises, tally};
+use super::super::bucket::{Promises, noncurrent_days, own_prefix, posture, promises, shared_prefix, tally};
 use super::super::{Line, Outcome};
 use super::{error, is};
 use crate::bucket::{BucketError, Encryption, ErrorKind, LifecycleRule, ObjectLock, Posture, Versioning};
@@ -229,4 +229,14 @@ fn only_a_rule_that_covers_the_probe_removes_its_versions() {
     assert_eq!(with("", false), None);
     let unseen = Posture { lifecycle: Err(error(ErrorKind::Denied)), ..good_posture() };
     assert_eq!(noncurrent_days(&unseen, "b/_check/"), None);
+}
+
+#[test]
+fn folder_that_another_host_sends_to_is_told() {
+    is(&own_prefix("backup/db1"), "ok");
+    is(&shared_prefix("backup", &Ok(None)), "ok");
+    let shared = shared_prefix("backup", &Ok(Some("db2".to_owned())));
+    is(&shared, "warn");
+    assert!(shared.seen.contains("db2") && shared.advice.contains("{hostname}"), "{shared:?}");
+    is(&shared_prefix("backup", &Err(error(ErrorKind::Denied))), "unknown");
 }

@@ -219,3 +219,23 @@ async fn the_embedded_server_tells_of_settings_that_were_never_made_as_s3_does()
     let refused = stranger.get_bucket_encryption().bucket(BUCKET).send().await;
     assert_eq!(code(refused), "SignatureDoesNotMatch");
 }
+
+#[test]
+fn another_host_that_sends_to_the_same_folder_is_told_while_it_does() {
+    let world = good();
+    world.backup().exits(0);
+    is(&lines(&world, 1), "prefix", "ok");
+    let run = |host: &str, date: &str| {
+        world.put(&format!("backup/_runs/host={host}/date={date}/20250819T010000Z-all.json"), "{}");
+    };
+    run("aaa", "2025-08-19");
+    is(&lines(&world, 1), "prefix", "ok");
+    let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
+    run("zzz", &today);
+    let checked = lines(&world, 1);
+    is(&checked, "prefix", "warn");
+    assert_eq!(seen(&checked, "prefix"), "backup: the host zzz sends to it too");
+    world.configure(|text| text.replace("\"backup\"", "\"backup/{hostname}\""));
+    closed_to_others(&world);
+    is(&lines(&world, 1), "prefix", "ok");
+}
