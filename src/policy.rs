@@ -330,9 +330,11 @@ mod tests {
 
     #[test]
     fn the_auditor_may_add_each_kind_of_proof_and_no_manifest_of_any_name() {
-        for (lines, hosts) in
-            [("prefix = \"backup/{hostname}\"", Hosts::Any), ("prefix = \"backup/db1\"", Hosts::One), ("", Hosts::One)]
-        {
+        for (lines, hosts) in [
+            ("prefix = \"backup/{hostname}\"", Hosts::Any),
+            ("prefix = \"backup/db1\"", Hosts::One),
+            ("", Hosts::One),
+        ] {
             let s3 = s3(lines);
             let policy = json(Role::Auditor, &s3, hosts, None);
             let may = |key: &str| {
@@ -354,10 +356,8 @@ mod tests {
                 let object = format!("{}{}", layout.prefix(), id.key());
                 assert!(!may(&object), "{object}");
             }
-            let record = format!(
-                "{}host=db1/date=2025-08-19/_catalog/x/proof-1-reread.json",
-                layout.runs_prefix()
-            );
+            let record =
+                format!("{}host=db1/date=2025-08-19/_catalog/x/proof-1-reread.json", layout.runs_prefix());
             assert!(!may(&record), "{record}");
         }
     }

@@ -68,7 +68,7 @@ impl Catalog {
     /// The manifests that this host has copies of, for an identity that may not read the bucket's. Blocks.
     pub fn copies(&self) -> impl Iterator<Item = Manifest> {
         self.local.all().filter_map(|(key, bytes)| match self.bucket.layout().catalog_entry(&key)? {
-            CatalogEntry::Manifest(id) => Manifest::from_json(&bytes, &id).ok(),
+            CatalogEntry::Manifest(id) => self.manifest(&bytes, &id).ok(),
             CatalogEntry::Proof(_) => None,
         })
     }

@@ -4,6 +4,7 @@
 //! confirmed or that was adopted after reading it; the copies on the host speed things up and serve identities that may not read, and may
 //! be lost without harm.
 
+mod astray;
 mod history;
 mod loaded;
 mod local;
@@ -113,7 +114,7 @@ impl Catalog {
             return Ok(Known::Absent);
         };
         match self.fetch(&key).await {
-            Ok(bytes) => match Manifest::from_json(&bytes, id) {
+            Ok(bytes) => match self.manifest(&bytes, id) {
                 Ok(manifest) => Ok(Known::Stored(Box::new(manifest))),
                 Err(why) => Err(damaged(&key, &why)),
             },
@@ -135,7 +136,7 @@ impl Catalog {
     fn copy(&self, key: &ObjectKey, id: &SetId) -> Known {
         self.local
             .read(key)
-            .and_then(|bytes| Manifest::from_json(&bytes, id).ok())
+            .and_then(|bytes| self.manifest(&bytes, id).ok())
             .map_or(Known::Unknown, |manifest| Known::Stored(Box::new(manifest)))
     }
 
@@ -173,7 +174,12 @@ impl Catalog {
             detail: error.to_string(),
         })?;
         let bytes = self.fetch(&key).await?;
-        Manifest::from_json(&bytes, id).map_err(|why| damaged(&key, &why))
+        self.manifest(&bytes, id).map_err(|why| damaged(&key, &why))
+    }
+
+    /// What the bytes of a record say of the set that it is filed under, or what is wrong with it.
+    fn manifest(&self, bytes: &[u8], id: &SetId) -> Result<Manifest, String> {
+        astray::read(bytes, id, self.bucket.layout())
     }
 
     async fn fetch(&self, key: &ObjectKey) -> Result<Vec<u8>, BucketError> {
