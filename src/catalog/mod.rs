@@ -5,6 +5,7 @@
 //! be lost without harm.
 
 mod astray;
+mod expired;
 mod history;
 mod loaded;
 mod local;
@@ -23,9 +24,10 @@ use tokio::task::JoinSet;
 use crate::bucket::{Bucket, BucketError, ErrorKind, KeyError, ObjectKey, Overwrite, PutOptions};
 use crate::formats::Judgement;
 use crate::manifest::{self, Manifest};
-use crate::model::{SetId, SetKind};
+use crate::model::{Expires, SetId, SetKind};
 use crate::retry::Policy;
 use crate::transfer::{AdoptedSet, ConfirmedSet};
+pub use expired::{Expired, is_going};
 pub use history::History;
 pub use loaded::{Entry, Loaded};
 use local::LocalCopies;
@@ -43,6 +45,8 @@ pub struct Catalog {
     bucket: Arc<Bucket>,
     local: LocalCopies,
     policy: Policy,
+    /// At what age the bucket's own rule removes sets.
+    expires: Expires,
     /// That this identity may not list is learnt once.
     may_not_list: Arc<AtomicBool>,
 }
@@ -103,9 +107,9 @@ pub struct Stamp {
 impl Catalog {
     /// The catalog of a bucket, with copies under `<state>/catalog`.
     #[must_use]
-    pub fn new(bucket: Arc<Bucket>, state: &Path, policy: Policy) -> Self {
+    pub fn new(bucket: Arc<Bucket>, state: &Path, policy: Policy, expires: Expires) -> Self {
         let local = LocalCopies::new(&state.join("catalog"), bucket.name());
-        Self { bucket, local, policy, may_not_list: Arc::default() }
+        Self { bucket, local, policy, expires, may_not_list: Arc::default() }
     }
 
     /// What is known of one set: from the bucket where this identity may read it, else from the copy.

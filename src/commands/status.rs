@@ -87,7 +87,9 @@ async fn look(config: &Config) -> Result<(Vec<App>, Vec<Finding>), Failure> {
         listed.extend(objects);
     }
     let entries: Vec<Entry> = loaded.entries.into_values().collect();
-    let apps = status::judge(&entries, &listed, &config.expect, Local::now().naive_local());
+    let now = Local::now().naive_local();
+    let mut apps = status::judge(&entries, &listed, &config.expect, now);
+    apps.extend(status::emptied(&apps, loaded.expired.entries.keys(), &config.expect, now));
     Ok((apps, loaded.findings))
 }
 

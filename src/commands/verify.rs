@@ -15,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::on_disk::{self, OnDisk};
 use super::setup::{Failure, Site, identities};
 use crate::bucket::ObjectKey;
-use crate::catalog::{Entry, Loaded, Shown};
+use crate::catalog::{self, Entry, Loaded, Shown};
 use crate::checksum::Digest;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
-use crate::model::{ExitCode, Selector, SetId, Severity};
+use crate::model::{ExitCode, Expires, Finding, Selector, SetId, Severity};
 use crate::printable::printable;
 use crate::transfer::{Downloader, Wanted};
 use crate::verify::{self, Fault, Kind};
-use crate::{report, ui};
+use crate::{calendar, report, ui};
 
 /// Sets looked at together; their requests are small.
 const SETS_AT_ONCE: usize = 8;
@@ -51,6 +51,8 @@ struct Document {
     objects: usize,
     bytes: u64,
     good: usize,
+    /// Sets that the bucket's own rule removed at their age; none of `sets`.
+    expired: usize,
     recorded: usize,
     reread: bool,
     /// Objects that are encrypted to others than the identities given: compared as they are stored.
@@ -78,12 +80,12 @@ pub(super) async fn verify(
     let scope = query.selector.as_ref().map(Selector::scope).unwrap_or_default();
     let loaded = site.catalog.load(&scope).await?;
     let mut faults = record_faults(&loaded);
-    faults.extend(around(&site, &scope, &loaded).await?);
-    let entries: Vec<Entry> = loaded
-        .entries
-        .into_values()
-        .filter(|entry| query.selector.as_ref().is_none_or(|selector| selector.matches(&entry.manifest.id)))
-        .collect();
+    faults.extend(around(&site, &scope, &loaded, &config.s3.expires).await?);
+    let selected = |id: &SetId| query.selector.as_ref().is_none_or(|selector| selector.matches(id));
+    let expired =
+        loaded.expired.entries.keys().chain(loaded.expired.proofs.keys()).filter(|id| selected(id)).count();
+    let entries: Vec<Entry> =
+        loaded.entries.into_values().filter(|entry| selected(&entry.manifest.id)).collect();
     let entries = sample(entries, query.sample);
     let sets = entries.len();
     let objects = entries.iter().map(|entry| entry.manifest.files.len()).sum();
@@ -107,6 +109,7 @@ pub(super) async fn verify(
         objects,
         bytes,
         good,
+        expired,
         recorded,
         reread: query.reread,
         sealed,
@@ -139,20 +142,23 @@ fn record_faults(loaded: &Loaded) -> Vec<Fault> {
 }
 
 /// What lies around the sets: objects without a manifest, uploads without an end.
-async fn around(site: &Site, scope: &str, loaded: &Loaded) -> Result<Vec<Fault>, Failure> {
+async fn around(site: &Site, scope: &str, loaded: &Loaded, expires: &Expires) -> Result<Vec<Fault>, Failure> {
     let layout = site.bucket.layout();
     let prefix = format!("{}{scope}", layout.prefix());
     let listed = site.policy.run("list the bucket", &AtomicU32::new(0), || site.bucket.list(&prefix)).await?;
-    let known: BTreeSet<&str> = loaded
-        .entries
-        .values()
-        .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
-        .collect();
-    let sets: BTreeSet<&SetId> = loaded.entries.keys().collect();
+    // Of a set that is expiring something may be left.
+    let recorded = || loaded.entries.iter().chain(&loaded.expired.entries);
+    let known: BTreeSet<&str> =
+        recorded().flat_map(|(_, entry)| entry.manifest.files.iter().map(|file| file.key.as_str())).collect();
+    let sets: BTreeSet<&SetId> = recorded().map(|(id, _)| id).collect();
     let unreadable: BTreeSet<String> = loaded.unreadable.iter().map(SetId::key).collect();
     let mut faults = verify::strangers(&listed, &known, &sets, layout);
-    // What is wrong with those is told already, and with better advice.
-    faults.retain(|fault| fault.kind != Kind::Orphaned || !unreadable.contains(&fault.finding.subject));
+    let today = calendar::today().day();
+    let going = |key: &str| SetId::parse_key(key).is_ok_and(|id| catalog::is_going(&id, expires, today));
+    faults.retain(|Fault { kind, finding: Finding { subject, .. } }| {
+        // What is wrong with the unreadable is told already, and with better advice.
+        *kind != Kind::Orphaned || !(unreadable.contains(subject) || going(subject))
+    });
     match site.bucket.list_uploads(&prefix).await {
         Ok(uploads) => faults.extend(verify::unfinished(&uploads)),
         Err(error) => tracing::warn!("unfinished uploads were not looked for: {error}"),
@@ -349,6 +355,13 @@ fn text(document: &Document) -> String {
         document.seconds,
         document.recorded,
     );
+    if document.expired > 0 {
+        let _infallible = writeln!(
+            text,
+            "{} more have expired: by its age the bucket has removed what was stored of each ([s3] expires)",
+            document.expired
+        );
+    }
     if let (Some(compared), Some(gone)) = (document.local_compared, document.local_gone) {
         let _infallible = writeln!(
             text,

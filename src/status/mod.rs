@@ -4,6 +4,7 @@
 //! counts; the age is that of the data (from the end of the backup's day, in this host's calendar), not
 //! that of the upload.
 
+mod emptied;
 mod export;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +18,7 @@ use crate::catalog::{self, Entry, ProofMark, Shown};
 use crate::expect::{self, Expect, Schedule};
 use crate::model::{BackupDate, Engine, Proof, RelPath};
 
+pub use emptied::emptied;
 pub use export::{metrics, nagios};
 
 /// Backups whose sizes make the median.

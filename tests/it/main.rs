@@ -20,6 +20,7 @@ mod embedded_faults;
 mod encrypted;
 mod estimate;
 mod every_call;
+mod expired;
 mod forged;
 mod inspect;
 mod interrupted;
