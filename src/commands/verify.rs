@@ -19,7 +19,7 @@ use crate::catalog::{self, Entry, Loaded, Shown};
 use crate::checksum::Digest;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
-use crate::model::{ExitCode, Expires, Finding, Selector, SetId, Severity};
+use crate::model::{ExitCode, Expires, Selector, SetId, Severity};
 use crate::printable::printable;
 use crate::transfer::{Downloader, Wanted};
 use crate::verify::{self, Fault, Kind};
@@ -80,10 +80,11 @@ pub(super) async fn verify(
     let scope = query.selector.as_ref().map(Selector::scope).unwrap_or_default();
     let loaded = site.catalog.load(&scope).await?;
     let mut faults = record_faults(&loaded);
-    faults.extend(around(&site, &scope, &loaded, &config.s3.expires).await?);
+    let Around { faults: strange, mut expired } = around(&site, &scope, &loaded, &config.s3.expires).await?;
+    faults.extend(strange);
     let selected = |id: &SetId| query.selector.as_ref().is_none_or(|selector| selector.matches(id));
-    let expired =
-        loaded.expired.entries.keys().chain(loaded.expired.proofs.keys()).filter(|id| selected(id)).count();
+    expired.extend(loaded.expired.entries.into_keys().chain(loaded.expired.proofs.into_keys()));
+    expired.retain(selected);
     let entries: Vec<Entry> =
         loaded.entries.into_values().filter(|entry| selected(&entry.manifest.id)).collect();
     let entries = sample(entries, query.sample);
@@ -109,7 +110,7 @@ pub(super) async fn verify(
         objects,
         bytes,
         good,
-        expired,
+        expired: expired.len(),
         recorded,
         reread: query.reread,
         sealed,
@@ -141,8 +142,15 @@ fn record_faults(loaded: &Loaded) -> Vec<Fault> {
     loaded.findings.iter().map(|finding| Fault { kind: Kind::Record, finding: finding.clone() }).collect()
 }
 
-/// What lies around the sets: objects without a manifest, uploads without an end.
-async fn around(site: &Site, scope: &str, loaded: &Loaded, expires: &Expires) -> Result<Vec<Fault>, Failure> {
+/// What lies around the sets.
+struct Around {
+    /// Objects without a manifest, uploads without an end.
+    faults: Vec<Fault>,
+    /// Sets of which the bucket's rule has taken the manifest, and not yet all objects.
+    expired: BTreeSet<SetId>,
+}
+
+async fn around(site: &Site, scope: &str, loaded: &Loaded, expires: &Expires) -> Result<Around, Failure> {
     let layout = site.bucket.layout();
     let prefix = format!("{}{scope}", layout.prefix());
     let listed = site.policy.run("list the bucket", &AtomicU32::new(0), || site.bucket.list(&prefix)).await?;
@@ -154,16 +162,19 @@ async fn around(site: &Site, scope: &str, loaded: &Loaded, expires: &Expires) ->
     let unreadable: BTreeSet<String> = loaded.unreadable.iter().map(SetId::key).collect();
     let mut faults = verify::strangers(&listed, &known, &sets, layout);
     let today = calendar::today().day();
-    let going = |key: &str| SetId::parse_key(key).is_ok_and(|id| catalog::is_going(&id, expires, today));
-    faults.retain(|Fault { kind, finding: Finding { subject, .. } }| {
-        // What is wrong with the unreadable is told already, and with better advice.
-        *kind != Kind::Orphaned || !(unreadable.contains(subject) || going(subject))
-    });
+    // What is wrong with the unreadable is told already, and with better advice.
+    faults.retain(|fault| fault.kind != Kind::Orphaned || !unreadable.contains(&fault.finding.subject));
+    let going = |fault: &Fault| {
+        let id = SetId::parse_key(&fault.finding.subject).ok().filter(|_| fault.kind == Kind::Orphaned)?;
+        catalog::is_going(&id, expires, today).then_some(id)
+    };
+    let leaving = faults.iter().filter_map(going).collect();
+    faults.retain(|fault| going(fault).is_none());
     match site.bucket.list_uploads(&prefix).await {
         Ok(uploads) => faults.extend(verify::unfinished(&uploads)),
         Err(error) => tracing::warn!("unfinished uploads were not looked for: {error}"),
     }
-    Ok(faults)
+    Ok(Around { faults, expired: leaving })
 }
 
 /// `count` of them by chance, or all.

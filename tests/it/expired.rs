@@ -71,6 +71,24 @@ fn proofs_that_outlive_an_expired_set_are_a_loss_only_before_its_age() {
 }
 
 #[test]
+fn objects_whose_manifest_went_first_are_no_orphans_while_the_rule_is_at_work() {
+    let world = proven();
+    let newest = format!("mysql/shop/weekly/shop_{}.sql", yesterday().format("%Y%m%d"));
+    for set in [OLD, &newest] {
+        for key in world.all_keys().iter().filter(|key| key.contains(&format!("_catalog/{set}/"))) {
+            world.delete(key);
+        }
+    }
+    // By its name the other should have gone long ago.
+    for (days, orphans) in [("", 2), ("36500d", 2), ("1d", 1)] {
+        expires(&world, days);
+        let verify = world.run(&["verify"]).exits(1);
+        assert_eq!(verify.stdout.matches("ORPHANED").count(), orphans, "{}", verify.stdout);
+        assert_eq!(verify.stdout.contains("1 more have expired"), orphans == 1, "{}", verify.stdout);
+    }
+}
+
+#[test]
 fn a_set_whose_object_expired_is_damaged_only_before_its_age() {
     let world = proven();
     world.delete(&format!("backup/{OLD}"));
