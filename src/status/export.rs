@@ -117,3 +117,26 @@ pub fn metrics(apps: &[App], unreadable: usize, now: DateTime<Utc>) -> String {
 fn label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Severity;
+
+    #[test]
+    fn records_that_cannot_be_read_are_named_and_of_many_the_first() {
+        let finding = |number: u32| Finding {
+            severity: Severity::Error,
+            subject: format!("mysql/shop/weekly/{number}.sql"),
+            what: "it is cut | off".to_owned(),
+            advice: String::new(),
+        };
+        let findings: Vec<Finding> = (1..=5).map(finding).collect();
+        let line = |count: usize| nagios(&[], &findings.iter().take(count).collect::<Vec<_>>());
+        let (state, text) = line(1);
+        assert_eq!(state, State::Critical);
+        assert_eq!(text, "DBBACKUP CRITICAL - record mysql/shop/weekly/1.sql: it is cut / off |");
+        assert!(line(5).1.contains("3.sql: it is cut / off; and 2 more records that cannot be read |"));
+        assert_eq!(line(0).1, "DBBACKUP CRITICAL - the bucket has no backup |");
+    }
+}
