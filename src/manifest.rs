@@ -210,6 +210,13 @@ impl Manifest {
         })
     }
 
+    /// Whether another program stored its object, at a time of which it says nothing.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        // Where a host made it, an absolute path.
+        self.source.starts_with("s3://")
+    }
+
     /// Whether it restores only on top of another one: a differential, a log, an incremental RMAN backup.
     #[must_use]
     pub fn needs_another(&self) -> bool {

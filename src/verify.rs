@@ -127,22 +127,6 @@ pub fn object(file: &StoredFile, info: Option<&ObjectInfo>) -> Option<Fault> {
     }
 }
 
-/// Whether a manifest's objects lie where the layout puts them: a record that points elsewhere was
-/// altered, or the bucket was copied to another prefix.
-#[must_use]
-pub fn record(manifest: &Manifest, layout: &Layout) -> Option<Fault> {
-    let astray = manifest.files.iter().find(|file| {
-        let place = layout.data(&manifest.id, &file.path);
-        place.map_or(true, |key| format!("{key}{}", file.suffix()) != file.key)
-    })?;
-    Some(Fault::error(
-        Kind::Record,
-        &manifest.id.key(),
-        format!("its manifest names {}, which is not where objects of this set lie", astray.key),
-        ALTERED,
-    ))
-}
-
 /// Objects that no manifest names. `known` are the keys that manifests do name, `sets` the sets.
 #[must_use]
 pub fn strangers(

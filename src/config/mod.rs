@@ -26,7 +26,7 @@ use chrono::NaiveTime;
 use crate::calendar::CategoryRules;
 use crate::codec::Recipe;
 use crate::expect::Expect;
-use crate::model::{Bandwidth, Category, Engine, Rate};
+use crate::model::{Bandwidth, Category, Engine, Expires, Rate};
 use crate::neighbour::IoClass;
 use crate::network::Networks;
 use crate::source::{self, Excludes};
@@ -234,6 +234,8 @@ pub struct S3 {
     pub profile: Option<String>,
     /// Storage class by category; none: the bucket's default (`STANDARD`).
     pub storage_class: BTreeMap<Category, String>,
+    /// The age at which the bucket's own lifecycle rule removes sets. Default: never.
+    pub expires: Expires,
     /// Server-side encryption asked for with each object; none: the bucket's default.
     pub sse: Option<Sse>,
     /// The checksum S3 is asked to verify.

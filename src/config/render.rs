@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::backup::IO_CLASSES;
 use super::parse::{CHECKSUMS, FORMATS, ON_CUT_SHORT};
-use super::values::{WEEKDAYS, show_duration, show_size};
+use super::values::{WEEKDAYS, show_days, show_duration, show_size};
 use super::{Config, Sse, names, secrets};
 use crate::model::{Category, Engine};
 use crate::printable::printable;
@@ -88,6 +88,16 @@ impl Config {
                 .map(|(category, class)| format!("{category} = {}", quote(class)))
                 .collect();
             out.raw("storage_class", &format!("{{ {} }}", classes.join(", ")));
+        }
+        let ages: Vec<String> = s3
+            .expires
+            .iter()
+            .map(|(category, days)| format!("{category} = {}", quote(&show_days(days))))
+            .collect();
+        if ages.is_empty() {
+            out.comment("expires: never");
+        } else {
+            out.raw("expires", &format!("{{ {} }}", ages.join(", ")));
         }
         match &s3.sse {
             None => out.comment("sse: the bucket's default"),
@@ -210,6 +220,15 @@ impl Config {
                 "[s3.storage_class] daily: no backup is daily; set [backup] daily = true or remove it".into(),
             );
         }
+        let looked_at = self.backup.catch_up_days;
+        let early = s3.expires.iter().filter(|(_, days)| *days < looked_at);
+        warnings.extend(early.map(|(category, days)| {
+            format!(
+                "[s3.expires] {category}: after {} the bucket has no longer what [backup] catch_up_days = {looked_at} looks for, \
+                 which is sent again or refused each night; set catch_up_days to {days} at most",
+                show_days(days)
+            )
+        }));
         if s3.checksum == super::ChecksumChoice::None {
             warnings.push("[s3] checksum none: no upload can be proven whole; use \"auto\"".into());
         }

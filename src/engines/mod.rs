@@ -108,6 +108,15 @@ pub fn date_of_file(name: &str) -> Option<BackupDate> {
     dates::in_file_name(name).dates().next()
 }
 
+/// The date in the name of a set, as discovery reads it.
+#[must_use]
+pub fn date_of(engine: Engine, name: &str) -> Option<BackupDate> {
+    match engine {
+        Engine::Oracle => dates::in_rman_folder_name(name).dates().next(),
+        Engine::Mysql | Engine::Mssql => date_of_file(name),
+    }
+}
+
 /// Whether a name is that of a MySQL dump, its date aside.
 #[must_use]
 pub fn is_mysql_dump(name: &str) -> bool {

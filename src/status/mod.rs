@@ -4,6 +4,7 @@
 //! counts; the age is that of the data (from the end of the backup's day, in this host's calendar), not
 //! that of the upload.
 
+mod emptied;
 mod export;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +18,7 @@ use crate::catalog::{self, Entry, ProofMark, Shown};
 use crate::expect::{self, Expect, Schedule};
 use crate::model::{BackupDate, Engine, Proof, RelPath};
 
+pub use emptied::emptied;
 pub use export::{metrics, nagios};
 
 /// Backups whose sizes make the median.
@@ -422,7 +424,7 @@ mod tests {
         let listed: Vec<Listed> = entries.iter().map(object).collect();
         let apps = judge(&entries, &listed, &[], at("2025-08-19T01:00:00"));
         assert_eq!((apps[0].state, apps[0].median_size), (State::Warning, Some(1000)));
-        let (state, line) = nagios(&apps, 0);
+        let (state, line) = nagios(&apps, &[]);
         assert_eq!(state, State::Warning);
         assert!(line.ends_with("| 'mysql/shop_age'=3600s;;129600;0 'mysql/shop_size'=9B;;;0"), "{line}");
         let text = metrics(&apps, 0, Utc::now());

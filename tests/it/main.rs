@@ -21,6 +21,8 @@ mod embedded_faults;
 mod encrypted;
 mod estimate;
 mod every_call;
+mod expired;
+mod forged;
 mod inspect;
 mod interrupted;
 mod kills;

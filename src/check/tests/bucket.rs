@@ -8,7 +8,7 @@ use super::{error, is};
 use crate::bucket::{BucketError, Encryption, ErrorKind, LifecycleRule, ObjectLock, Posture, Versioning};
 use crate::config::Config;
 
-fn good_posture() -> Posture {
+pub(super) fn good_posture() -> Posture {
     let abort = LifecycleRule {
         id: "abort".to_owned(),
         enabled: true,
@@ -36,7 +36,7 @@ fn good_posture() -> Posture {
 
 fn of(seen: &Posture) -> Vec<Line> {
     let text = "[mysql]\nsource = \"/srv/mysql\"\n[s3]\nbucket = \"example-backup\"\nprefix = \"backup\"\nregion = \
-                \"eu-west-1\"\n";
+                \"eu-west-1\"\nexpires = { weekly = \"90d\" }\n";
     let config = Config::parse(text, Path::new("/etc/dbbackup/config.toml"), "db1").unwrap();
     posture(seen, &config.s3, false)
 }
@@ -51,7 +51,7 @@ fn line(seen: &Posture, what: &str) -> Line {
 fn a_bucket_as_the_template_makes_it_is_ok() {
     let lines = of(&good_posture());
     assert_eq!(tally(&lines), [lines.len(), 0, 0, 0], "{lines:#?}");
-    assert_eq!(lines.len(), 10);
+    assert_eq!(lines.len(), 11);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Each line, forced to each of its results by the facts that lead there.
 
 mod bucket;
+mod expiry;
 mod findings;
 
 use std::net::IpAddr;
