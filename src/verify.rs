@@ -192,7 +192,7 @@ fn place<'s>(inside: &str, sets: &BTreeSet<&'s SetId>) -> Place<'s> {
         // A folder's file: RMAN's, or that of a MySQL dump program, whose folders have dates.
         let folder = match id.engine {
             Engine::Oracle => true,
-            Engine::Mysql => crate::engines::date_of_file(id.name.as_str()).is_some(),
+            Engine::Mysql => crate::engines::date_of_file(id.engine, id.name.as_str()).is_some(),
             Engine::Mssql => false,
         };
         if orphan.is_none() && (at == inside.len() || folder) {

@@ -83,7 +83,9 @@ pub(super) fn passed_report(passed: &Passed) -> PassedReport {
 pub(super) fn log_passed(passed: &Passed) {
     let path = passed.subject();
     match (&passed.why, passed.why.severity()) {
-        (Why::OtherDate(_) | Why::NotABackup, _) => tracing::debug!("[SKIP] {path}: {}", passed.why),
+        (Why::OtherDate(_) | Why::NotABackup | Why::SwitchedOff(_) | Why::Alike, _) => {
+            tracing::debug!("[SKIP] {path}: {}", passed.why);
+        }
         (_, Some(Severity::Error)) => tracing::error!("{path}: {}", passed.why),
         (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
         (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),

@@ -21,6 +21,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use crate::source::{Excludes, Stamp};
+pub use oracle::is_level_1;
 pub use why::{Passed, Why};
 
 use crate::config::Source;
@@ -102,10 +103,20 @@ pub enum SourceError {
     },
 }
 
-/// The date in the name of a dump or a `.bak` file, as discovery reads it.
+/// The date in the name of a set that is one file, as discovery reads it.
 #[must_use]
-pub fn date_of_file(name: &str) -> Option<BackupDate> {
-    dates::in_file_name(name).dates().next()
+pub fn date_of_file(engine: Engine, name: &str) -> Option<BackupDate> {
+    let found = match engine {
+        Engine::Mssql => dates::in_tape_name(name),
+        Engine::Oracle | Engine::Mysql => dates::in_file_name(name),
+    };
+    found.dates().next()
+}
+
+/// Whether a directory's name is a day and nothing else, so that each day has one of its own.
+#[must_use]
+pub fn is_only_a_day(name: &str) -> bool {
+    dates::is_only_a_day(name)
 }
 
 /// The date in the name of a set, as discovery reads it.
@@ -113,7 +124,7 @@ pub fn date_of_file(name: &str) -> Option<BackupDate> {
 pub fn date_of(engine: Engine, name: &str) -> Option<BackupDate> {
     match engine {
         Engine::Oracle => dates::in_rman_folder_name(name).dates().next(),
-        Engine::Mysql | Engine::Mssql => date_of_file(name),
+        Engine::Mysql | Engine::Mssql => date_of_file(engine, name),
     }
 }
 
@@ -144,7 +155,7 @@ pub fn discover(engine: Engine, source: &Source, wanted: DateRange) -> Result<Di
 
     let begin = |kind, dates| {
         let rules = NameRules { kind, dates, wanted };
-        Search { engine, source, real, rules, found: Discovery::default() }
+        Search { engine, source, real, rules, dated: Vec::new(), found: Discovery::default() }
     };
     let mut found = match engine {
         Engine::Oracle => {
@@ -154,9 +165,10 @@ pub fn discover(engine: Engine, source: &Source, wanted: DateRange) -> Result<Di
         Engine::Mysql => files::discover(begin(&mysql::kind, dates::in_file_name), mysql::is_dump_folder),
         Engine::Mssql => {
             let kind = |name: &str| mssql::kind(name, source);
-            files::discover(begin(&kind, dates::in_file_name), |_, _| false)
+            files::discover(begin(&kind, dates::in_tape_name), |_, _| false)
         }
     };
+    why::gather(&mut found.passed);
     found.sets.sort_unstable_by(|a, b| (&a.app, a.date, &a.name).cmp(&(&b.app, b.date, &b.name)));
     Ok(found)
 }

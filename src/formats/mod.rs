@@ -9,6 +9,7 @@
 pub mod compressed;
 pub mod dump_dir;
 pub mod mtf;
+pub mod named;
 pub mod rman;
 pub mod sql_dump;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::engines::BackupSet;
-use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, dump_dir, rman};
+use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, dump_dir, named, rman};
 use crate::manifest::Manifest;
 use crate::model::{Engine, SetKind, Severity, Verdict};
 use crate::source::OpenFile;
@@ -74,6 +74,14 @@ pub fn judge(set: &BackupSet, measure: &Measure) -> Judgement {
         notes: Vec::new(),
     });
     note_date(set, &mut judgement);
+    match set.engine {
+        Engine::Oracle => {
+            let names = set.files.iter().map(|file| file.rel.as_str());
+            judgement.notes.extend(named::autobackup_contradiction(set.date, names));
+        }
+        Engine::Mssql => named::fill_kind(&mut judgement, set.app.as_str(), set.name.as_str()),
+        Engine::Mysql => {}
+    }
     judgement.notes.extend(size_notes(set.bytes(), measure));
     judgement
 }

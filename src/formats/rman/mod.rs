@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use self::log::Log;
 use super::mtf::block::u32_at;
+use super::named::Holding;
 use super::{Facts, Judgement, Note, ReadAt, all_zero};
 
 /// Gaps and suspicious pieces named in notes; the rest are counted.
@@ -79,7 +80,12 @@ pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
     notes.append(&mut passing);
     notes.extend(gaps(&pieces));
     notes.extend(control_file(&pieces));
-    notes.extend(level_one(&pieces));
+    let holding = Holding::of(pieces.iter().map(|piece| piece.name));
+    facts.kind = holding.kind();
+    match holding.note() {
+        Some(note) => notes.push(note.to_owned()),
+        None => notes.extend(level_one(&pieces)),
+    }
     if logs.is_empty() {
         // Not a warning: most folders carry no log.
     } else if !succeeded {
@@ -135,7 +141,12 @@ fn is_aside(name: &str) -> bool {
     MARKS.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
-fn base(name: &str) -> &str {
+/// Whether a name is that of a log, or of something else that is no piece.
+pub(super) fn is_beside(name: &str) -> bool {
+    is_log(name) || is_aside(name)
+}
+
+pub(super) fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
