@@ -33,11 +33,11 @@
 //!
 //! | module | owns |
 //! | --- | --- |
-//! | [`cli`] | what can be asked for |
 //! | [`commands`] | one verb a file, and the exit code |
+//! | [`cli`] | what can be asked for |
 //! | [`restore`] | what is meant, and the place where it goes |
 //! | [`report`] | what a run did, as a record and as tables |
-//! | [`verify`], [`status`], [`expect`], [`adopt`] | what is wrong, old, missing, not ours yet; pure |
+//! | [`verify`], [`status`], [`adopt`] | what is wrong, old, not ours yet; pure |
 //! | [`check`] | what is wrong with this machine, the way, the rights and the bucket; pure |
 //! | [`drill`] | a throwaway database server |
 //! | [`inspect`] | is a set whole: what is known before a byte leaves |
@@ -46,20 +46,24 @@
 //! | [`estimate`] | what compression would cost and win |
 //! | [`plan`] | what happens to each set, and why; pure |
 //! | [`catalog`] | manifests, proofs and run records in the bucket |
+//! | [`ui`] | what is shown |
 //! | [`transfer`] | files to objects and back; [`transfer::ConfirmedSet`] |
 //! | [`retry`] | attempts and pauses |
 //! | [`bucket`] | the AWS SDK, and nobody else does |
 //! | [`manifest`] | the record of one stored set |
 //! | [`formats`] | cheap proof that a backup is whole, one file format a file |
 //! | [`engines`] | which files are a backup set, one engine a file |
+//! | [`log`] | what is written down |
 //! | [`config`] | TOML to a checked [`config::Config`] |
+//! | [`expect`] | what must exist, and what of it is missing; pure |
 //! | [`source`] | this machine's files, through one handle |
 //! | [`network`] | which addresses are private; pure |
 //! | [`neighbour`] | the share of processor and disk that this process asks for |
 //! | [`codec`] | compressed, or as it is |
 //! | [`memory`] | what is freed goes back to the system |
-//! | [`lock`], [`log`], [`ui`] | one run at a time; what is written down; what is shown |
-//! | [`calendar`], [`checksum`], [`model`], `causes` | dates and categories, S3's checksums, the words as types, errors as people read them |
+//! | [`lock`], `private_dir` | one run at a time; directories that nobody else may look into |
+//! | [`calendar`], [`checksum`], [`model`] | dates and categories, S3's checksums, the words as types |
+//! | `causes`, `printable`, `nearest` | errors as people read them; names that cannot forge a line; the word that was meant |
 //! | `embedded` | the S3 server for the demo and the tests (a cargo feature) |
 //!
 //! A new engine is one file in `engines`; a new verb is one file in `commands` and one arm in its

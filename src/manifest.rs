@@ -212,6 +212,13 @@ impl Manifest {
         })
     }
 
+    /// Whether another program stored its object, at a time of which it says nothing.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        // Where a host made it, an absolute path.
+        self.source.starts_with("s3://")
+    }
+
     /// Whether it restores only on top of another one: a differential, a log, an RMAN folder of level 1 or without any
     /// data. By its content, else by its name and those of its files.
     #[must_use]

@@ -6,35 +6,10 @@ pub(crate) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     let found = plain(found);
     let (name, distance) = known
         .iter()
-        .map(|name| (*name, distance(&found, &plain(name))))
+        .map(|name| (*name, strsim::osa_distance(&found, &plain(name))))
         .min_by_key(|(_, distance)| *distance)?;
     let contains = found.len() >= 3 && (plain(name).contains(&found) || found.contains(&plain(name)));
     (distance <= 1 + name.len() / 4 || contains).then_some(name)
-}
-
-/// Letters to insert, remove or change (Levenshtein), two neighbours swapped counting as one.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    let mut last = None;
-    for (i, letter) in left.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, other) in right.iter().enumerate() {
-            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&row, j) + usize::from(letter != *other))
-                .min(at(&row, j + 1) + 1)
-                .min(next.last().copied().unwrap_or_default() + 1);
-            let swapped = j > 0 && last == Some(*other) && right.get(j - 1) == Some(&letter);
-            if swapped {
-                best = best.min(at(&before, j - 1) + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-        last = Some(letter);
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

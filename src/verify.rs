@@ -70,6 +70,10 @@ pub const LOST: &str = "bring it back from a version of the bucket or a replica;
      the file, remove the backup's manifest (`_catalog/KEY/manifest.json` below the prefix) and what is left of the object, \
      and run the backup of its day again";
 
+/// What to do about a manifest that names what it ought not.
+pub const ALTERED: &str =
+    "if the bucket was copied to another prefix, use the old one; else find out who changed the manifest";
+
 /// A set that inspection found incomplete: the bucket has what was sent, and that is no backup.
 #[must_use]
 pub fn cut_short(manifest: &Manifest) -> Option<Fault> {
@@ -121,22 +125,6 @@ pub fn object(file: &StoredFile, info: Option<&ObjectInfo>) -> Option<Fault> {
             "`dbbackup verify --reread` compares its bytes",
         )),
     }
-}
-
-/// Whether a manifest's objects lie where the layout puts them: a record that points elsewhere was
-/// altered, or the bucket was copied to another prefix.
-#[must_use]
-pub fn record(manifest: &Manifest, layout: &Layout) -> Option<Fault> {
-    let astray = manifest.files.iter().find(|file| {
-        let place = layout.data(&manifest.id, &file.path);
-        place.map_or(true, |key| format!("{key}{}", file.suffix()) != file.key)
-    })?;
-    Some(Fault::error(
-        Kind::Record,
-        &manifest.id.key(),
-        format!("its manifest names {}, which is not where objects of this set lie", astray.key),
-        "if the bucket was copied to another prefix, use the old one; else find out who changed the manifest",
-    ))
 }
 
 /// Objects that no manifest names. `known` are the keys that manifests do name, `sets` the sets.

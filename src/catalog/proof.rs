@@ -31,7 +31,8 @@ pub enum Shown {
 }
 
 impl Shown {
-    const ALL: [Self; 5] = [Self::Stored, Self::Reread, Self::Drilled, Self::Restored, Self::Failed];
+    /// Every one. The auditor's policy (`deploy/aws/policies/auditor.json`) lists them too.
+    pub const ALL: [Self; 5] = [Self::Stored, Self::Reread, Self::Drilled, Self::Restored, Self::Failed];
 
     /// The word for tables, file names and JSON.
     #[must_use]
@@ -170,7 +171,8 @@ impl Catalog {
             detail,
         };
         let key = ObjectKey::new(mark.key.clone()).map_err(|error| rejected(error.to_string()))?;
-        let bytes = self.bucket.get_small(&key, MAX_PROOF_BYTES).await?;
+        let read = || self.bucket.get_small(&key, MAX_PROOF_BYTES);
+        let bytes = self.policy.ask(&format!("read {key}"), read).await?;
         serde_json::from_slice(&bytes).map_err(|error| rejected(format!("it is damaged: {error}")))
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local, Utc};
@@ -17,15 +17,14 @@ use super::found::{self, Found};
 use super::inspecting::Inspector;
 use super::late::{First, Late};
 use super::setup::{Failure, Site};
-use super::steps::{
-    is_shipped, log_passed, log_step, log_warnings, passed_report, planned, set_report, unreadable,
-};
+use super::signals::Signals;
+use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
 use crate::config::{Backup, Config};
 use crate::expect::{Dated, Days};
 use crate::inspect;
-use crate::model::{DateRange, ExitCode, Finding, Target};
+use crate::model::{DateRange, ExitCode, Finding, Severity, Target};
 use crate::neighbour;
 use crate::plan::{self, Action, Step};
 use crate::report::{RunReport, SetReport, Status};
@@ -66,33 +65,35 @@ struct Planned {
 pub(super) struct Run<'c> {
     pub(super) config: &'c Config,
     pub(super) request: Request,
+    pub(super) signals: Signals,
     pub(super) cancel: CancellationToken,
+    /// What was amiss before it began.
+    pub(super) before: Vec<Finding>,
     pub(super) lines: ui::Lines,
     pub(super) host: String,
     pub(super) id: String,
     pub(super) started: DateTime<Local>,
     pub(super) clock: Instant,
+    /// Since when it is to end.
+    pub(super) interrupted: OnceLock<tokio::time::Instant>,
 }
 
 impl<'c> Run<'c> {
     /// A run that begins now.
     #[must_use]
-    pub(super) fn new(
-        config: &'c Config,
-        request: Request,
-        cancel: CancellationToken,
-        lines: ui::Lines,
-    ) -> Self {
+    pub(super) fn new(config: &'c Config, request: Request, signals: Signals, lines: ui::Lines) -> Self {
         let started = Local::now();
         let stamp = started.with_timezone(&Utc).format("%Y%m%dT%H%M%SZ");
         let id = format!("{stamp}-{}-{}", request.target, std::process::id());
         let host = crate::source::host_name();
-        Self { config, request, cancel, lines, host, id, started, clock: Instant::now() }
+        let (cancel, before, clock) = (signals.token(), Vec::new(), Instant::now());
+        let interrupted = OnceLock::new();
+        Self { config, request, signals, cancel, before, lines, host, id, started, clock, interrupted }
     }
 
     /// The plan alone: reads disk and catalog, writes nothing.
     pub(super) async fn plan_only(&self) -> Result<RunReport, Failure> {
-        let found = found::discover(self.config, self.request.target, self.request.dates)?;
+        let found = found::discover(self.config, self.request.target, self.request.dates).await?;
         let site = Site::new(self.config).await?;
         if !found.sets.is_empty() {
             site.reach().await?;
@@ -112,6 +113,7 @@ impl<'c> Run<'c> {
                 expected::missing(self.config, &site, self.expected_of(), &sets, (seen, stored)).await;
             findings.extend(missing.into_iter().filter(|finding| !awaited.contains(&finding.subject)));
         }
+        findings.extend(self.left_by_earlier(&site, &sets).await);
         Ok(RunReport { passed, ..self.report(sets, findings) })
     }
 
@@ -120,12 +122,14 @@ impl<'c> Run<'c> {
     pub(super) async fn execute(&self) -> Result<RunReport, Failure> {
         let (target, dates) = (self.request.target, self.request.dates);
         tracing::info!(run = %self.id, host = %self.host, "dbbackup {target}: backups of {dates}");
-        let found = found::discover(self.config, self.request.target, self.request.dates)?;
+        let found = self.unless_cancelled(found::discover(self.config, target, dates)).await??;
         for passed in found.passed.iter().filter(|passed| !passed.is_unfinished()) {
             log_passed(passed);
         }
         let seen = Seen::of(self.config, &found);
         let first = First::new(&found.sets, &found.passed);
+        let rules = &self.config.backup.categories;
+        self.keep_begun(found.sets.iter().map(|set| (set, plan::identify(set, rules))));
         let site = Site::new(self.config).await?;
         neighbour::step_back(self.config.backup.nice, self.config.backup.io_class)
             .unwrap_or_else(|error| tracing::warn!("go behind others at processor and disk: {error}"));
@@ -143,35 +147,44 @@ impl<'c> Run<'c> {
             let cancel = &self.cancel;
             let late = Late { config: self.config, target, dates, begun: self.clock, cancel };
             let (came, left) = late.wait(&first).await;
-            log_warnings(&left);
             findings.extend(left);
-            let came = self.plan(&site, Found { sets: came, ..Found::default() }).await;
-            stored.extend(came.stored);
-            let (more, more_errors) = self.carry_out(&site, came.steps, None).await;
-            sets.extend(more);
-            errors.extend(more_errors);
+            let names: Vec<_> = came.iter().map(|set| set.path.display().to_string()).collect();
+            let planned = Box::pin(self.plan(&site, Found { sets: came, ..Found::default() }));
+            if let Ok(came) = self.unless_cancelled(planned).await {
+                stored.extend(came.stored);
+                let (more, more_errors) = self.carry_out(&site, came.steps, None).await;
+                sets.extend(more);
+                errors.extend(more_errors);
+            } else {
+                findings.extend(names.into_iter().map(not_looked_at));
+            }
         }
         if let Some(late) = deadline.and_then(|deadline| deadline.at_the_end(&sets)) {
-            tracing::warn!("[LATE] {}: {}; {}", late.subject, late.what, late.advice);
             findings.push(late);
         }
         // After all else, so that what this run went on with is none of it.
         let sweeper = self.uploader(&site, Events::default());
-        self.in_time(sweeper.sweep(self.config.backup.abort_after)).await;
-        if !self.config.expect.is_empty() && !self.cancel.is_cancelled() {
+        // An interrupted run does neither, nor goes on with them.
+        let _ = self.unless_cancelled(sweeper.sweep(self.config.backup.abort_after)).await;
+        if !self.config.expect.is_empty() {
             let known = (seen, stored);
-            let missing = expected::missing(self.config, &site, self.expected_of(), &sets, known).await;
-            log_warnings(&missing);
-            findings.extend(missing);
+            let missing = expected::missing(self.config, &site, self.expected_of(), &sets, known);
+            findings.extend(self.unless_cancelled(missing).await.unwrap_or_default());
         }
+        let left = self.unless_cancelled(self.left_by_earlier(&site, &sets)).await;
+        findings.extend(left.unwrap_or_default());
+        findings.splice(0..0, self.before.iter().cloned());
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
         if nothing_but_bucket_errors(&report.sets, &errors) {
-            report.exit_code = ExitCode::NoBucket.number();
+            report.exit_code = self.signals.exit_code().unwrap_or(ExitCode::NoBucket).number();
+            self.keep(&report);
         } else {
-            let recorded = self.in_time(self.record(&site, &mut report)).await;
+            let recorded = self.in_time(GRACE * 2, self.record(&site, &mut report)).await;
             if !recorded {
                 tracing::warn!("interrupted: the run record is not in the bucket");
+                report.exit_code = self.exit_code(&report.sets, &report.findings);
+                self.keep(&report);
             }
         }
         Ok(report)
@@ -193,16 +206,19 @@ impl<'c> Run<'c> {
 
     async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
-            done = work => Ok(done),
+            biased;
             () = self.cancel.cancelled() => Err(Failure {
                 code: ExitCode::Interrupted,
                 error: anyhow::anyhow!("interrupted before anything was sent"),
             }),
+            done = work => Ok(done),
         }
     }
 
     async fn allow_replace(&self, site: &Site) -> Result<(), Failure> {
-        if self.request.overwrite == Overwrite::Never || site.bucket.is_versioned().await? {
+        if self.request.overwrite == Overwrite::Never
+            || site.policy.ask("ask for versioning of the bucket", || site.bucket.is_versioned()).await?
+        {
             return Ok(());
         }
         Err(Failure::usage(anyhow::anyhow!(
@@ -296,7 +312,9 @@ impl<'c> Run<'c> {
         }
         drop(delivery);
         let work = async {
-            while !tasks.is_empty() && self.in_time(take(&mut tasks, &mut reports, &mut errors)).await {}
+            while !tasks.is_empty() && self.in_time(GRACE, take(&mut tasks, &mut reports, &mut errors)).await
+            {
+            }
         };
         match deadline {
             Some(deadline) => tokio::select! {
@@ -311,11 +329,12 @@ impl<'c> Run<'c> {
         (reports.into_values().collect(), errors)
     }
 
-    /// Waits for `work`, but after an interruption only so long; false where the time was up.
-    async fn in_time(&self, work: impl Future<Output = ()>) -> bool {
+    /// Waits for `work`, but only so long after the interruption; false where the time was up.
+    async fn in_time(&self, grace: Duration, work: impl Future<Output = ()>) -> bool {
         let late = async {
             self.cancel.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            let since = *self.interrupted.get_or_init(tokio::time::Instant::now);
+            tokio::time::sleep_until(since + grace).await;
         };
         tokio::select! {
             () = work => true,
@@ -341,6 +360,15 @@ impl<'c> Run<'c> {
             sealed: Arc::new(Sealed::new(&self.config.state.dir, site.bucket.name())),
         };
         Uploader::new(site.bucket.clone(), settings)
+    }
+}
+
+fn not_looked_at(path: String) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        subject: path,
+        what: "it came while the run went on, and was not looked at: interrupted".to_owned(),
+        advice: "run it again".to_owned(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! From the command line to a command, and from its end to the exit code.
 
+use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use chrono::Local;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -11,8 +13,8 @@ use super::setup::{Failure, Site};
 use super::signals::Signals;
 use super::telling::{failure_as_json, last_line};
 use super::{
-    adopt, check, completions, config_check, drill, estimate, list, man, policy, restore, show, status,
-    verify, zone,
+    adopt, check, completions, config_check, drill, earlier, estimate, list, man, policy, restore, show,
+    status, verify, zone,
 };
 use crate::bucket::{Overwrite, Tier};
 use crate::calendar::{self, Day};
@@ -23,11 +25,14 @@ use crate::cli::{
 };
 use crate::config::Config;
 use crate::lock::{Lock, LockError};
-use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, Verbosity};
-use crate::model::{ExitCode, Severity};
+use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, SweepReport, Verbosity};
+use crate::model::{ExitCode, Finding, Severity};
 use crate::report::{self, RunReport};
 use crate::restore::Existing;
 use crate::ui;
+
+/// How long a command may take to end after a signal: what it does then is no network's business.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Does what was asked for. Whatever goes wrong is told before this returns.
 pub async fn run(cli: Cli) -> ExitCode {
@@ -90,9 +95,8 @@ impl Terminal {
                 let signals = listen()?;
                 let (selector, token) = (args.selector, signals.token());
                 let adopted =
-                    adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet)
-                        .await;
-                interruptible(adopted, &signals)
+                    adopt::adopt(&config, selector.as_ref(), args.dry_run, token, &self.lines, self.quiet);
+                Box::pin(interruptible(adopted, &signals)).await
             }
             Some(Command::Check(args)) if args.as_cron => check::as_cron(&args, &global),
             Some(Command::Check(args)) => {
@@ -152,11 +156,11 @@ impl Terminal {
         if args.dry_run {
             let _log = self.terminal_log();
             let signals = listen()?;
-            let run = Run::new(config, request, signals.token(), self.lines.clone());
-            let report = run.plan_only().await?;
-            return self.tell_plan(&report, args.json);
+            let run = Run::new(config, request, signals.clone(), self.lines.clone());
+            let planned = async { self.tell_plan(&run.plan_only().await?, args.json) };
+            return Box::pin(interruptible(planned, &signals)).await;
         }
-        let _lock = Lock::acquire(&config.state.dir, &args.target.to_string()).map_err(lock_failure)?;
+        let lock = Lock::acquire(&config.state.dir, &args.target.to_string()).map_err(lock_failure)?;
         let started = Local::now();
         let file = FileOptions {
             dir: config.log.dir.clone(),
@@ -166,11 +170,14 @@ impl Terminal {
         };
         let log = self.log(Some(file));
         let signals = listen()?;
-        let run = Run::new(config, request, signals.token(), self.lines.clone());
+        let before = lock.cut_off().map(earlier::cut_off).into_iter().collect();
+        let run = Run { before, ..Run::new(config, request, signals.clone(), self.lines.clone()) };
         let ended = Box::pin(run.execute()).await;
         let code = match &ended {
-            Ok(report) => self.tell_run(report, args.json, &signals)?,
+            Ok(report) => self.tell_run(report, args.json),
             Err(failure) => {
+                run.keep_failed(failure);
+                tell_findings(&run.before);
                 tracing::error!("{}", causes::told(failure.error.as_ref()));
                 let code = signals.exit_code().unwrap_or(failure.code);
                 if args.json {
@@ -179,7 +186,7 @@ impl Terminal {
                 code
             }
         };
-        sweep_logs(config, &log);
+        sweep(config, &log);
         last_line(ended.as_ref().ok());
         if log.lost_lines() > 0 {
             ui::notice(&format!("warning: {} lines could not be written to the log file", log.lost_lines()));
@@ -197,24 +204,28 @@ impl Terminal {
         Ok(code)
     }
 
-    fn tell_run(&self, report: &RunReport, json: bool, signals: &Signals) -> Result<ExitCode, Failure> {
-        if json {
-            ui::result(&json_text(report)?).map_err(anyhow::Error::from)?;
-        } else if !report.sets.is_empty() && (!self.quiet || report.exit_code != ExitCode::Done.number()) {
-            ui::result(&report::summary_table(&report.sets)).map_err(anyhow::Error::from)?;
-        }
-        for finding in &report.findings {
-            if finding.severity == Severity::Error {
-                tracing::error!("[FINDING] {}: {}; {}", finding.subject, finding.what, finding.advice);
-            }
-        }
+    /// What is amiss first: a table that cannot be written must not hide it.
+    fn tell_run(&self, report: &RunReport, json: bool) -> ExitCode {
+        tell_findings(&report.findings);
         let code = match report.exit_code {
             0 => ExitCode::Done,
             3 => ExitCode::NothingFound,
             5 => ExitCode::NoBucket,
+            130 => ExitCode::Interrupted,
+            143 => ExitCode::Terminated,
             _ => ExitCode::Failed,
         };
-        Ok(signals.exit_code().unwrap_or(code))
+        let text = if json {
+            json_text(report)
+        } else if report.sets.is_empty() || (self.quiet && code == ExitCode::Done) {
+            return code;
+        } else {
+            Ok(report::summary_table(&report.sets))
+        };
+        let written = text.and_then(|text| Ok(ui::result(&text).map_err(anyhow::Error::from)?));
+        let Err(failure) = written else { return code };
+        tracing::error!("{}", causes::told(failure.error.as_ref()));
+        if matches!(code, ExitCode::Done | ExitCode::NothingFound) { ExitCode::Failed } else { code }
     }
 
     async fn restore(&self, config: &Config, args: RestoreArgs) -> Result<ExitCode, Failure> {
@@ -242,8 +253,8 @@ impl Terminal {
         });
         let identity = args.identity.file;
         let order = restore::Order { what, place, existing, retrieval, identity };
-        let done = restore::restore(config, &order, signals.token(), &self.lines, self.quiet).await;
-        interruptible(done, &signals)
+        let done = restore::restore(config, &order, signals.token(), &self.lines, self.quiet);
+        Box::pin(interruptible(done, &signals)).await
     }
 
     async fn verify(&self, config: &Config, args: VerifyArgs) -> Result<ExitCode, Failure> {
@@ -258,7 +269,8 @@ impl Terminal {
         let _log = self.terminal_log();
         let signals = listen()?;
         let quiet = self.quiet || args.json;
-        interruptible(verify::verify(config, &query, signals.token(), &self.lines, quiet).await, &signals)
+        let verified = verify::verify(config, &query, signals.token(), &self.lines, quiet);
+        Box::pin(interruptible(verified, &signals)).await
     }
 
     async fn drill(&self, config: &Config, args: DrillArgs) -> Result<ExitCode, Failure> {
@@ -267,8 +279,8 @@ impl Terminal {
         let (selector, sample) = (args.selector, args.sample.map(count));
         let (selector, identity) = (selector.as_ref(), args.identity.file.as_deref());
         let (token, lines) = (signals.token(), &self.lines);
-        let drilled = drill::drill(config, selector, sample, identity, token, lines, self.quiet).await;
-        interruptible(drilled, &signals)
+        let drilled = drill::drill(config, selector, sample, identity, token, lines, self.quiet);
+        Box::pin(interruptible(drilled, &signals)).await
     }
 
     #[cfg(feature = "embedded")]
@@ -292,8 +304,29 @@ impl Terminal {
     }
 }
 
-/// A signal decides the exit code, whatever else was in the way.
-fn interruptible(done: Result<ExitCode, Failure>, signals: &Signals) -> Result<ExitCode, Failure> {
+fn tell_findings(findings: &[Finding]) {
+    for Finding { severity, subject, what, advice } in findings {
+        match severity {
+            Severity::Error => tracing::error!("[FINDING] {subject}: {what}; {advice}"),
+            Severity::Warning => tracing::warn!("[FINDING] {subject}: {what}; {advice}"),
+        }
+    }
+}
+
+/// A signal decides the exit code, whatever else was in the way; what does not end by itself in a while after it
+/// is given up.
+async fn interruptible(
+    work: impl Future<Output = Result<ExitCode, Failure>>,
+    signals: &Signals,
+) -> Result<ExitCode, Failure> {
+    let late = async {
+        signals.token().cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let done = tokio::select! {
+        done = work => done,
+        () = late => Err(anyhow::anyhow!("interrupted").into()),
+    };
     match signals.exit_code() {
         None => done,
         Some(code) => done.map(|_| code).map_err(|failure| Failure { code, ..failure }),
@@ -358,16 +391,26 @@ fn lock_failure(error: LockError) -> Failure {
     Failure { code, error: error.into() }
 }
 
-fn sweep_logs(config: &Config, log: &LogGuard) {
-    let swept = log::sweep(&config.log.dir, config.log.keep_days, std::time::SystemTime::now(), log.path());
-    for (path, why) in &swept.failed {
-        tracing::warn!("remove the old log {}: {why}", path.display());
+/// Removes what is older than `[log] keep_days`: log files, and this host's records of runs but for those that the
+/// next run looks into.
+fn sweep(config: &Config, log: &LogGuard) {
+    let (now, days) = (std::time::SystemTime::now(), config.log.keep_days);
+    let logs = log::sweep(&config.log.dir, days, now, log.path());
+    let runs = config.state.dir.join("runs");
+    let records = if runs.exists() {
+        log::sweep_files(&runs, days.max(earlier::DAYS + 1), now, earlier::is_record)
+    } else {
+        SweepReport::default()
+    };
+    for (what, swept) in [("log", &logs), ("record of runs", &records)] {
+        for (path, why) in &swept.failed {
+            tracing::warn!("remove the old {what} {}: {why}", path.display());
+        }
     }
-    if !swept.removed.is_empty() {
-        tracing::info!(
-            "{} log files older than {} days were removed",
-            swept.removed.len(),
-            config.log.keep_days
-        );
+    if !logs.removed.is_empty() {
+        tracing::info!("{} log files older than {days} days were removed", logs.removed.len());
+    }
+    if !records.removed.is_empty() {
+        tracing::debug!("{} records of runs older than that were removed", records.removed.len());
     }
 }

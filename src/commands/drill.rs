@@ -13,7 +13,7 @@ use crate::catalog::{Entry, Shown};
 use crate::codec::Member;
 use crate::config::Config;
 use crate::drill::{NoGood, Throwaway};
-use crate::formats::{self, Format, compressed};
+use crate::formats::{self, Format};
 use crate::inspect::{self, Checked};
 use crate::manifest::Manifest;
 use crate::model::{Engine, ExitCode, Selector, SetKind, Severity, Verdict};
@@ -290,11 +290,8 @@ async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<serde_json::Value> {
         for path in &files {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let file = std::fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
-            let judgement = match Format::of_name(&name) {
-                Some(Format::Compressed(kind)) => compressed::judge(kind, file),
-                Some(Format::SqlDump | Format::Mtf) | None => formats::inspect(&name, &file),
-            };
-            let judgement = judgement.with_context(|| format!("read {}", path.display()))?;
+            let judgement =
+                formats::inspect_all(&name, &file).with_context(|| format!("read {}", path.display()))?;
             match &judgement.verdict {
                 Verdict::CutShort { why } => {
                     return Err(NoGood(format!("{name} is cut short: {why}")).into());

@@ -1,26 +1,17 @@
 //! `dbbackup estimate FILE…`: what each form of compression would cost and win here, over this line.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
-use std::time::Instant;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use comfy_table::{Cell, CellAlignment};
 use serde::Serialize;
-use tokio::task::JoinSet;
 
+use super::line::{self, Measured};
 use super::setup::{Failure, Site};
-use crate::bucket::{BucketError, MultipartUpload, ObjectKey, Overwrite, PartBody, PutOptions};
-use crate::checksum::Digest;
+use crate::bucket::ObjectKey;
 use crate::estimate::{self, Estimate, Sample};
 use crate::model::{ExitCode, Rate};
 use crate::{report, ui};
-
-/// Parts that are sent to see how fast the line is; they are aborted, and no object comes of them.
-const PARTS: i32 = 4;
-/// Bytes of such a part.
-const PART: usize = 4 << 20;
 
 #[derive(Debug, Serialize)]
 struct Document {
@@ -102,56 +93,15 @@ async fn measured(site: &Site) -> Result<Rate, Failure> {
     let host = crate::source::host_name();
     let key = ObjectKey::new(format!("{}_runs/host={host}/estimate", site.bucket.layout().prefix()))
         .map_err(anyhow::Error::from)?;
-    let algorithm = site.bucket.algorithm();
-    let options =
-        PutOptions { category: None, overwrite: Overwrite::Never, content_type: "application/octet-stream" };
-    let what = "begin an upload to see how fast the line is";
-    let retries = AtomicU32::new(0);
-    let upload =
-        site.policy.run(what, &retries, || site.bucket.create_multipart(&key, algorithm, options)).await?;
-    let begun = Instant::now();
-    let sent = send(site, &upload).await;
-    let took = begun.elapsed().as_secs_f64().max(1e-3);
-    if let Err(error) = site.bucket.abort_multipart(&upload).await {
-        tracing::warn!("the upload that measured the line stays in the bucket: {error}");
-    }
-    sent?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is above zero and small")]
-    let rate = (f64::from(PARTS) * f64::from(u32::try_from(PART).unwrap_or(u32::MAX)) / took) as u64;
+    let Measured { bytes, took } = line::measure(&site.bucket, &key).await?;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "it is above zero and small"
+    )]
+    let rate = (bytes as f64 / took.as_secs_f64().max(1e-3)) as u64;
     Ok(Rate::bytes_per_second(rate))
-}
-
-async fn send(site: &Site, upload: &MultipartUpload) -> Result<(), BucketError> {
-    let body = Bytes::from(noise());
-    let checksum = upload.algorithm.map(|algorithm| {
-        let mut digest = Digest::new(algorithm);
-        digest.update(&body);
-        digest.value()
-    });
-    let mut tasks = JoinSet::new();
-    for number in 1..=PARTS {
-        let (bucket, upload) = (site.bucket.clone(), upload.clone());
-        let (body, checksum) = (PartBody::Bytes(body.clone()), checksum.clone());
-        tasks.spawn(async move { bucket.upload_part(&upload, number, body, checksum).await });
-    }
-    while let Some(done) = tasks.join_next().await {
-        if let Ok(sent) = done {
-            sent?;
-        }
-    }
-    Ok(())
-}
-
-/// Bytes that no device on the way makes smaller.
-fn noise() -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..PART / 8).flat_map(|_| next()).collect()
 }
 
 fn text(document: &Document, line: &str) -> String {

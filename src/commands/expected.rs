@@ -169,7 +169,8 @@ pub(super) async fn missing(
             if !loaded.unreadable.is_empty() {
                 own.extend(site.catalog.copies());
             }
-            for entry in loaded.entries.values() {
+            // What has expired was there.
+            for entry in loaded.entries.values().chain(loaded.expired.entries.values()) {
                 known.add(&entry.manifest, entry.is_good());
             }
         }

@@ -21,7 +21,15 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// Where an engine was asked for by name and has no section.
-pub(super) fn discover(config: &Config, target: Target, dates: DateRange) -> Result<Found, Failure> {
+pub(super) async fn discover(config: &Config, target: Target, dates: DateRange) -> Result<Found, Failure> {
+    let config = config.clone();
+    // A network file system that is dead must not keep a signal from being heard.
+    let looked = tokio::task::spawn_blocking(move || look(&config, target, dates)).await;
+    looked
+        .map_err(|error| Failure::from(anyhow::anyhow!("internal: looking through the sources: {error}")))?
+}
+
+fn look(config: &Config, target: Target, dates: DateRange) -> Result<Found, Failure> {
     let mut found = Found::default();
     for engine in target.engines() {
         let Some(source) = config.sources.get(&engine) else {

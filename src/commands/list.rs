@@ -137,7 +137,8 @@ async fn loose(site: &Site, scope: &str, query: &Query, loaded: &Loaded) -> Resu
     for engine in engines {
         let below = if scope.is_empty() { format!("{engine}/") } else { scope.to_owned() };
         let prefix = format!("{}{below}", site.bucket.layout().prefix());
-        let objects: Vec<Listed> = site.bucket.list(&prefix).await?;
+        let list = || site.bucket.list(&prefix);
+        let objects: Vec<Listed> = site.policy.ask(&format!("list {prefix}"), list).await?;
         found.extend(objects.into_iter().filter(|object| !known.contains(object.key.as_str())).map(
             |object| Loose {
                 key: site.bucket.layout().strip(&object.key).unwrap_or(&object.key).to_owned(),

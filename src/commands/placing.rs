@@ -178,7 +178,8 @@ async fn verified(
 }
 
 async fn s3_checksum(downloader: &Downloader, key: &ObjectKey) -> Result<Option<Checksum>, Failure> {
-    let info = downloader.bucket.head(key).await?;
+    let what = format!("look at {key}");
+    let info = downloader.policy.ask(&what, || downloader.bucket.head(key)).await?;
     let whole = |sum: &Checksum| {
         sum.scope == crate::checksum::Scope::FullObject && sum.algorithm != crate::checksum::Algorithm::Sha256
     };

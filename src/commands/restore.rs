@@ -147,10 +147,10 @@ pub(super) async fn restore(
 async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
     match what {
         What::Key { key, unproven } => {
-            let located = match locate(key, &site.catalog, &site.bucket).await {
+            let located = match locate(key, &site.catalog, (&site.bucket, &site.policy)).await {
                 Err(LocateError::Bucket(error)) if *unproven && error.kind == ErrorKind::Damaged => {
                     tracing::warn!("{error}; what lies there is restored without it");
-                    locate_unrecorded(key, &site.catalog, &site.bucket).await?
+                    locate_unrecorded(key, &site.catalog, (&site.bucket, &site.policy)).await?
                 }
                 located => located?,
             };
@@ -187,6 +187,12 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
                 let why =
                     if manifest.is_cut_short() { "it is cut short" } else { "its date lies in the future" };
                 tracing::warn!("{} is newer and passed over: {why}", manifest.id);
+            }
+            for Entry { manifest, .. } in loaded.expired.entries.values().filter(newer) {
+                tracing::warn!(
+                    "{} is newer and passed over: by its age the bucket has removed it ([s3] expires)",
+                    manifest.id
+                );
             }
             if entry.manifest.needs_another() {
                 tracing::warn!(

@@ -65,7 +65,7 @@ pub(super) fn log_step(step: &Step) {
         Action::Skip(reason @ SkipReason::StoredInPlain) => {
             tracing::warn!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
-        Action::Skip(reason @ SkipReason::Stored) => {
+        Action::Skip(reason @ (SkipReason::Stored | SkipReason::StoredByCopy)) => {
             tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
         Action::Refuse(reason) => {
@@ -91,15 +91,6 @@ pub(super) fn log_passed(passed: &Passed) {
             tracing::warn!("[SKIP] {path}: {}; {}", passed.why, passed.why.advice());
         }
         (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
-    }
-}
-
-/// The warnings of what was found on the way; errors are told at the end of the run.
-pub(super) fn log_warnings(findings: &[Finding]) {
-    for Finding { subject, what, advice, .. } in
-        findings.iter().filter(|finding| finding.severity == Severity::Warning)
-    {
-        tracing::warn!("{subject}: {what}; {advice}");
     }
 }
 

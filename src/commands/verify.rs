@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::on_disk::{self, OnDisk};
 use super::setup::{Failure, Site, identities};
-use crate::bucket::ObjectKey;
-use crate::catalog::{Entry, Loaded, Shown};
+use crate::bucket::{BucketError, ErrorKind, ObjectKey};
+use crate::catalog::{self, Entry, Loaded, Shown};
 use crate::checksum::Digest;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
-use crate::model::{ExitCode, Selector, SetId, Severity};
+use crate::model::{ExitCode, Expires, Selector, SetId, Severity};
 use crate::printable::printable;
-use crate::transfer::{Downloader, Wanted};
+use crate::transfer::{Downloader, FetchError, Wanted};
 use crate::verify::{self, Fault, Kind};
-use crate::{report, ui};
+use crate::{calendar, report, ui};
 
 /// Sets looked at together; their requests are small.
 const SETS_AT_ONCE: usize = 8;
@@ -51,6 +51,8 @@ struct Document {
     objects: usize,
     bytes: u64,
     good: usize,
+    /// Sets that the bucket's own rule removed at their age; none of `sets`.
+    expired: usize,
     recorded: usize,
     reread: bool,
     /// Objects that are encrypted to others than the identities given: compared as they are stored.
@@ -78,12 +80,13 @@ pub(super) async fn verify(
     let scope = query.selector.as_ref().map(Selector::scope).unwrap_or_default();
     let loaded = site.catalog.load(&scope).await?;
     let mut faults = record_faults(&loaded);
-    faults.extend(around(&site, &scope, &loaded).await?);
-    let entries: Vec<Entry> = loaded
-        .entries
-        .into_values()
-        .filter(|entry| query.selector.as_ref().is_none_or(|selector| selector.matches(&entry.manifest.id)))
-        .collect();
+    let Around { faults: strange, mut expired } = around(&site, &scope, &loaded, &config.s3.expires).await?;
+    faults.extend(strange);
+    let selected = |id: &SetId| query.selector.as_ref().is_none_or(|selector| selector.matches(id));
+    expired.extend(loaded.expired.entries.into_keys().chain(loaded.expired.proofs.into_keys()));
+    expired.retain(selected);
+    let entries: Vec<Entry> =
+        loaded.entries.into_values().filter(|entry| selected(&entry.manifest.id)).collect();
     let entries = sample(entries, query.sample);
     let sets = entries.len();
     let objects = entries.iter().map(|entry| entry.manifest.files.len()).sum();
@@ -99,7 +102,14 @@ pub(super) async fn verify(
     };
     let sealed = if query.reread { files.filter(closed).count() } else { 0 };
     let checker = Checker { site, downloader, local: query.local, reread: query.reread };
-    let Tally { good, recorded, compared, gone } = checker.check(entries, &mut faults).await?;
+    let tally = checker.check(entries, &mut faults).await;
+    if tally.is_err() {
+        // No document follows.
+        for Fault { finding, .. } in &faults {
+            tracing::error!("{}: {}; {}", finding.subject, finding.what, finding.advice);
+        }
+    }
+    let Tally { good, recorded, compared, gone } = tally?;
     drop(checker);
     bars.finish().await;
     let document = Document {
@@ -107,6 +117,7 @@ pub(super) async fn verify(
         objects,
         bytes,
         good,
+        expired: expired.len(),
         recorded,
         reread: query.reread,
         sealed,
@@ -138,26 +149,39 @@ fn record_faults(loaded: &Loaded) -> Vec<Fault> {
     loaded.findings.iter().map(|finding| Fault { kind: Kind::Record, finding: finding.clone() }).collect()
 }
 
-/// What lies around the sets: objects without a manifest, uploads without an end.
-async fn around(site: &Site, scope: &str, loaded: &Loaded) -> Result<Vec<Fault>, Failure> {
+/// What lies around the sets.
+struct Around {
+    /// Objects without a manifest, uploads without an end.
+    faults: Vec<Fault>,
+    /// Sets of which the bucket's rule has taken the manifest, and not yet all objects.
+    expired: BTreeSet<SetId>,
+}
+
+async fn around(site: &Site, scope: &str, loaded: &Loaded, expires: &Expires) -> Result<Around, Failure> {
     let layout = site.bucket.layout();
     let prefix = format!("{}{scope}", layout.prefix());
     let listed = site.policy.run("list the bucket", &AtomicU32::new(0), || site.bucket.list(&prefix)).await?;
-    let known: BTreeSet<&str> = loaded
-        .entries
-        .values()
-        .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
-        .collect();
-    let sets: BTreeSet<&SetId> = loaded.entries.keys().collect();
+    // Of a set that is expiring something may be left.
+    let recorded = || loaded.entries.iter().chain(&loaded.expired.entries);
+    let known: BTreeSet<&str> =
+        recorded().flat_map(|(_, entry)| entry.manifest.files.iter().map(|file| file.key.as_str())).collect();
+    let sets: BTreeSet<&SetId> = recorded().map(|(id, _)| id).collect();
     let unreadable: BTreeSet<String> = loaded.unreadable.iter().map(SetId::key).collect();
     let mut faults = verify::strangers(&listed, &known, &sets, layout);
-    // What is wrong with those is told already, and with better advice.
+    let today = calendar::today().day();
+    // What is wrong with the unreadable is told already, and with better advice.
     faults.retain(|fault| fault.kind != Kind::Orphaned || !unreadable.contains(&fault.finding.subject));
-    match site.bucket.list_uploads(&prefix).await {
+    let going = |fault: &Fault| {
+        let id = SetId::parse_key(&fault.finding.subject).ok().filter(|_| fault.kind == Kind::Orphaned)?;
+        catalog::is_going(&id, expires, today).then_some(id)
+    };
+    let leaving = faults.iter().filter_map(going).collect();
+    faults.retain(|fault| going(fault).is_none());
+    match site.policy.ask("list unfinished uploads", || site.bucket.list_uploads(&prefix)).await {
         Ok(uploads) => faults.extend(verify::unfinished(&uploads)),
         Err(error) => tracing::warn!("unfinished uploads were not looked for: {error}"),
     }
-    Ok(faults)
+    Ok(Around { faults, expired: leaving })
 }
 
 /// `count` of them by chance, or all.
@@ -213,22 +237,9 @@ impl Checker {
     async fn set(&self, entry: &Entry) -> Result<Found, Failure> {
         let manifest = &entry.manifest;
         let begun = Instant::now();
-        let mut faults: Vec<Fault> =
-            verify::record(manifest, self.site.bucket.layout()).into_iter().collect();
-        faults.extend(self.record_itself(manifest).await?);
+        let mut faults: Vec<Fault> = self.record_itself(manifest).await?.into_iter().collect();
         for file in &manifest.files {
-            let key = key(file)?;
-            let what = format!("look at {key}");
-            let info =
-                self.site.policy.run(&what, &AtomicU32::new(0), || self.site.bucket.head(&key)).await?;
-            let fault = verify::object(file, info.as_ref());
-            // What S3 cannot compare, reading does.
-            let read = self.reread && fault.as_ref().is_none_or(|fault| fault.kind == Kind::NotCompared);
-            if !read {
-                faults.extend(fault);
-            } else if let Some(fault) = self.read(file).await? {
-                faults.push(fault);
-            }
+            faults.extend(self.object(file).await?);
         }
         let OnDisk { faults: on_disk, compared, gone } =
             if self.local { on_disk::compare(manifest).await? } else { OnDisk::default() };
@@ -241,15 +252,40 @@ impl Checker {
         Ok(Found { faults, cut_short: verify::cut_short(manifest), recorded, compared, gone })
     }
 
+    async fn object(&self, file: &StoredFile) -> Result<Option<Fault>, Failure> {
+        let Ok(key) = ObjectKey::new(file.key.clone()) else {
+            let what = "its manifest names an object by a key that is none";
+            return Ok(Some(Fault::error(Kind::Record, &file.key, what, verify::ALTERED)));
+        };
+        let Site { bucket, policy, .. } = &self.site;
+        let what = format!("look at {key}");
+        let info = match policy.run(&what, &AtomicU32::new(0), || bucket.head(&key)).await {
+            Ok(info) => info,
+            Err(error) => return not_compared(&key, error).map(Some),
+        };
+        let fault = verify::object(file, info.as_ref());
+        // What S3 cannot compare, reading does.
+        if self.reread && fault.as_ref().is_none_or(|fault| fault.kind == Kind::NotCompared) {
+            return self.read(&key, file).await;
+        }
+        Ok(fault)
+    }
+
     /// The manifest's own bytes against the checksum that S3 keeps of them.
     async fn record_itself(&self, manifest: &Manifest) -> Result<Option<Fault>, Failure> {
         let Ok(key) = self.site.bucket.layout().manifest(&manifest.id) else { return Ok(None) };
         let Site { bucket, policy, .. } = &self.site;
         let what = format!("look at {key}");
-        let head = policy.run(&what, &AtomicU32::new(0), || bucket.head(&key)).await?;
+        let head = match policy.run(&what, &AtomicU32::new(0), || bucket.head(&key)).await {
+            Ok(head) => head,
+            Err(error) => return not_compared(&key, error).map(Some),
+        };
         let Some(theirs) = head.and_then(|info| info.checksum) else { return Ok(None) };
         let what = format!("read {key}");
-        let bytes = policy.run(&what, &AtomicU32::new(0), || bucket.get_small(&key, 256 << 20)).await?;
+        let bytes = match policy.run(&what, &AtomicU32::new(0), || bucket.get_small(&key, 256 << 20)).await {
+            Ok(bytes) => bytes,
+            Err(error) => return not_compared(&key, error).map(Some),
+        };
         let mut digest = Digest::new(theirs.algorithm);
         digest.update(&bytes);
         let same = theirs.agrees(&digest.full_object());
@@ -263,7 +299,7 @@ impl Checker {
         }))
     }
 
-    async fn read(&self, file: &StoredFile) -> Result<Option<Fault>, Failure> {
+    async fn read(&self, key: &ObjectKey, file: &StoredFile) -> Result<Option<Fault>, Failure> {
         let mut wanted =
             Wanted::of(file).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))?;
         if wanted.openable(&self.downloader.identities).is_err() {
@@ -272,9 +308,10 @@ impl Checker {
         }
         match self.downloader.stream(&wanted, &mut std::io::sink()).await {
             Ok(_) => Ok(None),
-            Err(crate::transfer::FetchError::Damaged { how, .. }) => {
+            Err(FetchError::Damaged { how, .. }) => {
                 Ok(Some(Fault::error(Kind::Damaged, &file.key, how, verify::LOST)))
             }
+            Err(FetchError::Bucket(error)) => not_compared(key, error).map(Some),
             Err(error) => Err(super::placing::fetch_failure(error)),
         }
     }
@@ -313,8 +350,33 @@ struct Tally {
     gone: usize,
 }
 
-fn key(file: &StoredFile) -> anyhow::Result<ObjectKey> {
-    ObjectKey::new(file.key.clone()).map_err(|error| anyhow::anyhow!("use key of {}: {error}", file.path))
+/// An object that could not be looked at stops nobody from looking at the next; only where that would come to
+/// nothing either does the command end.
+fn not_compared(key: &ObjectKey, error: BucketError) -> Result<Fault, Failure> {
+    match error.kind {
+        ErrorKind::Unreachable
+        | ErrorKind::NotPrivate
+        | ErrorKind::NoSuchBucket
+        | ErrorKind::Credentials
+        | ErrorKind::CredentialsSource
+        | ErrorKind::Expired => Err(error.into()),
+        ErrorKind::NotFound
+        | ErrorKind::NoSuchUpload
+        | ErrorKind::Precondition
+        | ErrorKind::Conflict
+        | ErrorKind::Denied
+        | ErrorKind::BadDigest
+        | ErrorKind::Rejected
+        | ErrorKind::Damaged
+        | ErrorKind::Server
+        | ErrorKind::Archived
+        | ErrorKind::Changed => Ok(Fault::error(
+            Kind::NotCompared,
+            key.as_str(),
+            format!("it could not be compared: {}", error.detail),
+            error.advice(),
+        )),
+    }
 }
 
 fn text(document: &Document) -> String {
@@ -351,6 +413,13 @@ fn text(document: &Document) -> String {
         document.seconds,
         document.recorded,
     );
+    if document.expired > 0 {
+        let _infallible = writeln!(
+            text,
+            "{} more have expired: by its age the bucket has removed what was stored of each ([s3] expires)",
+            document.expired
+        );
+    }
     if let (Some(compared), Some(gone)) = (document.local_compared, document.local_gone) {
         let _infallible = writeln!(
             text,

@@ -15,7 +15,7 @@ use super::values::MIB;
 use super::{ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Sse, State};
 use super::{names, secrets, values};
 use crate::expect::{Expect, Schedule};
-use crate::model::{Category, Engine, RelPath};
+use crate::model::{Category, Engine, Expires, RelPath};
 use crate::network::Networks;
 
 pub(super) const SECTIONS: [&str; 10] =
@@ -120,6 +120,7 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
     let path_style = section.flag("path_style", false);
     let profile = section.text("profile", "the name of a profile in ~/.aws/config", names::word);
     let storage_class = storage_class(&mut section);
+    let expires = expires(&mut section);
     let sse = sse(&mut section);
     let checksum =
         section.text("checksum", &values::names(&CHECKSUMS), |text| values::choice(text, &CHECKSUMS));
@@ -143,6 +144,7 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
         path_style,
         profile: profile.map(|at| at.value),
         storage_class,
+        expires,
         sse,
         checksum: checksum.map_or(ChecksumChoice::Auto, |at| at.value),
         expected_bucket_owner: expected_bucket_owner.map(|at| at.value),
@@ -155,7 +157,7 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
 }
 
 fn storage_class(section: &mut Section<'_, '_, '_>) -> BTreeMap<Category, String> {
-    let mut table = section.child("storage_class", "s3.storage_class");
+    let mut table = section.child("storage_class", "s3.storage_class", "{ weekly = \"STANDARD_IA\" }");
     let mut classes = BTreeMap::new();
     let allowed = names::STORAGE_CLASSES.join(", ");
     for category in Category::ALL {
@@ -165,6 +167,20 @@ fn storage_class(section: &mut Section<'_, '_, '_>) -> BTreeMap<Category, String
     }
     table.finish();
     classes
+}
+
+fn expires(section: &mut Section<'_, '_, '_>) -> Expires {
+    let mut table = section.child("expires", "s3.expires", "{ weekly = \"90d\" }");
+    let mut days = BTreeMap::new();
+    let allowed = values::days_range(&Expires::DAYS);
+    for category in Category::ALL {
+        if let Some(age) = table.text(category.as_str(), &allowed, |text| values::days(text, &Expires::DAYS))
+        {
+            days.insert(category, age.value);
+        }
+    }
+    table.finish();
+    Expires::new(days)
 }
 
 fn sse(section: &mut Section<'_, '_, '_>) -> Option<Sse> {

@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::backup::IO_CLASSES;
 use super::parse::{CHECKSUMS, FORMATS, ON_CUT_SHORT};
-use super::values::{WEEKDAYS, show_duration, show_size};
+use super::values::{WEEKDAYS, show_days, show_duration, show_size};
 use super::{Config, Sse, names, secrets};
 use crate::expect::Ages;
 use crate::model::{Category, Engine};
@@ -90,6 +90,16 @@ impl Config {
                 .collect();
             out.raw("storage_class", &format!("{{ {} }}", classes.join(", ")));
         }
+        let ages: Vec<String> = s3
+            .expires
+            .iter()
+            .map(|(category, days)| format!("{category} = {}", quote(&show_days(days))))
+            .collect();
+        if ages.is_empty() {
+            out.comment("expires: never");
+        } else {
+            out.raw("expires", &format!("{{ {} }}", ages.join(", ")));
+        }
         match &s3.sse {
             None => out.comment("sse: the bucket's default"),
             Some(Sse::Aes256) => out.set("sse", "AES256"),
@@ -163,6 +173,19 @@ impl Config {
                 "none of [oracle], [mysql], [mssql] is there: enough to look and to restore, nothing to back up".into(),
             );
         }
+        let unexpected = self.unexpected();
+        if !unexpected.is_empty() && unexpected.len() == self.sources.len() {
+            warnings.push(
+                "nothing is expected ([[expect]]): a backup that stops is not missed; say what must exist"
+                    .into(),
+            );
+        } else {
+            warnings.extend(unexpected.iter().map(|engine| {
+                format!(
+                    "nothing is expected of {engine} ([[expect]]): a backup of it that stops is not missed"
+                )
+            }));
+        }
         let without = |engine: &&Engine| {
             !self.sources.is_empty()
                 && !self.sources.contains_key(engine)
@@ -200,6 +223,15 @@ impl Config {
                 "[s3.storage_class] daily: no backup is daily; set [backup] daily = true or remove it".into(),
             );
         }
+        let looked_at = self.backup.catch_up_days;
+        let early = s3.expires.iter().filter(|(_, days)| *days < looked_at);
+        warnings.extend(early.map(|(category, days)| {
+            format!(
+                "[s3.expires] {category}: after {} the bucket has no longer what [backup] catch_up_days = {looked_at} looks for, \
+                 which is sent again or refused each night; set catch_up_days to {days} at most",
+                show_days(days)
+            )
+        }));
         if s3.checksum == super::ChecksumChoice::None {
             warnings.push("[s3] checksum none: no upload can be proven whole; use \"auto\"".into());
         }
@@ -210,6 +242,13 @@ impl Config {
             );
         }
         warnings
+    }
+
+    /// Engines with a section of which no `[[expect]]` says that there must be a backup.
+    #[must_use]
+    pub fn unexpected(&self) -> Vec<Engine> {
+        let is_expected = |engine: &&Engine| self.expect.iter().any(|expect| expect.engine == **engine);
+        self.sources.keys().filter(|engine| !is_expected(engine)).copied().collect()
     }
 
     fn overlaps(&self) -> Vec<String> {

@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, Entry, Known};
 use crate::codec;
 use crate::manifest::{Manifest, StoredFile};
 use crate::model::{BackupDate, ModelError, Selector, SetId};
+use crate::retry::Policy;
 
 /// What is to be restored.
 #[derive(Debug, Clone)]
@@ -140,13 +141,17 @@ fn candidates(inside: &str) -> Vec<(SetId, String)> {
 }
 
 /// Locates what `text` names: a key as `list` prints it, a full object key, or an `s3://` URI.
-pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Located, LocateError> {
+pub async fn locate(
+    text: &str,
+    catalog: &Catalog,
+    (bucket, policy): (&Bucket, &Policy),
+) -> Result<Located, LocateError> {
     let layout = bucket.layout();
     let inside = inside(text, layout, bucket.name())?;
     let full = format!("{}{inside}", layout.prefix());
     for (id, rest) in candidates(inside) {
         let manifest = match catalog.lookup(&id).await? {
-            Known::Stored(manifest) => manifest,
+            Known::Stored(manifest) | Known::Copied(manifest) => manifest,
             Known::Absent | Known::Unknown => continue,
         };
         if rest.is_empty() {
@@ -165,13 +170,13 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
     }
     // The object of a compressed or encrypted file, by its own name.
     for id in codec::without_suffix(inside).filter_map(|bare| SetId::parse_key(bare).ok()) {
-        if let Known::Stored(manifest) = catalog.lookup(&id).await?
+        if let Known::Stored(manifest) | Known::Copied(manifest) = catalog.lookup(&id).await?
             && manifest.files.iter().any(|file| file.key == full)
         {
             return Ok(Located::Set(manifest));
         }
     }
-    loose(text, inside, catalog, bucket).await
+    loose(text, inside, catalog, (bucket, policy)).await
 }
 
 /// Locates what `text` names without asking what is recorded of it.
@@ -181,18 +186,23 @@ pub async fn locate(text: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Lo
 pub async fn locate_unrecorded(
     text: &str,
     catalog: &Catalog,
-    bucket: &Bucket,
+    (bucket, policy): (&Bucket, &Policy),
 ) -> Result<Located, LocateError> {
     let inside = inside(text, bucket.layout(), bucket.name())?;
-    loose(text, inside, catalog, bucket).await
+    loose(text, inside, catalog, (bucket, policy)).await
 }
 
-async fn loose(text: &str, inside: &str, catalog: &Catalog, bucket: &Bucket) -> Result<Located, LocateError> {
+async fn loose(
+    text: &str,
+    inside: &str,
+    catalog: &Catalog,
+    (bucket, policy): (&Bucket, &Policy),
+) -> Result<Located, LocateError> {
     let nothing = || LocateError::Nothing(text.to_owned());
     let full = format!("{}{inside}", bucket.layout().prefix());
     let key = ObjectKey::new(full.clone()).map_err(|_| nothing())?;
     let name = inside.rsplit('/').next().unwrap_or(inside).to_owned();
-    match bucket.head(&key).await {
+    match policy.ask(&format!("look at {key}"), || bucket.head(&key)).await {
         Ok(Some(info)) => {
             return Ok(Located::Loose { name, objects: vec![(key, String::new(), info.size)], above: None });
         }
@@ -202,7 +212,7 @@ async fn loose(text: &str, inside: &str, catalog: &Catalog, bucket: &Bucket) -> 
         Err(error) => return Err(error.into()),
     }
     let folder = format!("{full}/");
-    let listed = bucket.list(&folder).await?;
+    let listed = policy.ask(&format!("list {folder}"), || bucket.list(&folder)).await?;
     let mut objects = Vec::new();
     for object in listed {
         let path = object.key.strip_prefix(&folder).unwrap_or(&object.key).to_owned();

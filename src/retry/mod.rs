@@ -66,8 +66,7 @@ impl Policy {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, BucketError>>,
     {
-        let mut attempt = 1;
-        let mut outages = 0;
+        let mut attempts = Attempts::new(self);
         loop {
             let begun = Instant::now();
             let error = match call().await {
@@ -77,40 +76,30 @@ impl Policy {
                 }
                 Err(error) => error,
             };
-            if outages < OUTAGES && self.sat_out(&error, begun).await {
-                outages += 1;
-                retries.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            let pause = self.pause_after(attempt).filter(|_| error.is_transient());
-            let Some(pause) = pause else {
+            if !attempts.again(what, &error, begun).await {
                 return Err(error);
-            };
-            let told = format!(
-                "[RETRY] {what}: attempt {attempt} of {} failed, again in {}: {}",
-                self.attempts,
-                humantime::format_duration(pause),
-                error.detail
-            );
-            if self.is_news(&error, attempt) {
-                tracing::warn!("{told}");
-            } else {
-                tracing::debug!("{told}");
             }
             retries.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(pause).await;
-            attempt += 1;
         }
     }
 
     /// Where nothing ever got through, all calls say the same: of each attempt, the first one speaks for them.
     fn is_news(&self, error: &BucketError, attempt: u32) -> bool {
-        if error.kind != ErrorKind::Unreachable {
+        if !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::CredentialsSource) {
             self.answered();
             return true;
         }
         let told = self.told.fetch_max(attempt, Ordering::Relaxed);
         told == ANSWERED || told < attempt
+    }
+
+    /// The same, for a question whose retries nobody counts.
+    pub async fn ask<T, F, Fut>(&self, what: &str, call: F) -> Result<T, BucketError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, BucketError>>,
+    {
+        self.run(what, &AtomicU32::new(0), call).await
     }
 
     fn answered(&self) {
@@ -122,12 +111,14 @@ impl Policy {
 
     /// What a failed call, begun at `begun`, asks for before the next attempt: whether it was an outage that is over now, so
     /// that the attempt does not count. Keys that expired are asked for anew.
-    pub async fn sat_out(&self, error: &BucketError, begun: Instant) -> bool {
+    async fn sat_out(&self, error: &BucketError, begun: Instant) -> bool {
         let Some(outage) = &self.outage else {
             return false;
         };
         match error.kind {
-            ErrorKind::Unreachable => outage.sit_out(Instant::now()).await == Ended::Over,
+            ErrorKind::Unreachable | ErrorKind::CredentialsSource => {
+                outage.sit_out(Instant::now()).await == Ended::Over
+            }
             ErrorKind::Expired => {
                 outage.answered();
                 outage.bucket().forget_credentials(begun).await;
@@ -138,6 +129,55 @@ impl Policy {
                 false
             }
         }
+    }
+}
+
+/// The attempts at one thing, where it goes on piecemeal; [`Policy::run`] is for all else.
+#[derive(Debug)]
+pub struct Attempts<'p> {
+    policy: &'p Policy,
+    failed: u32,
+    outages: u32,
+}
+
+impl<'p> Attempts<'p> {
+    /// None so far.
+    #[must_use]
+    pub const fn new(policy: &'p Policy) -> Self {
+        Self { policy, failed: 0, outages: 0 }
+    }
+
+    /// Progress earns a new set of attempts: what takes long may be cut many times.
+    pub const fn progressed(&mut self) {
+        self.failed = 0;
+        self.outages = 0;
+    }
+
+    /// Whether `what` is tried again after `error` of a call begun at `begun`; having waited for that, and
+    /// logged why.
+    pub async fn again(&mut self, what: &str, error: &BucketError, begun: Instant) -> bool {
+        if self.outages < OUTAGES && self.policy.sat_out(error, begun).await {
+            self.outages += 1;
+            return true;
+        }
+        self.failed += 1;
+        let Some(pause) = self.policy.pause_after(self.failed).filter(|_| error.is_transient()) else {
+            return false;
+        };
+        let told = format!(
+            "[RETRY] {what}: attempt {} of {} failed, again in {}: {}",
+            self.failed,
+            self.policy.attempts,
+            humantime::format_duration(pause),
+            error.detail
+        );
+        if self.policy.is_news(error, self.failed) {
+            tracing::warn!("{told}");
+        } else {
+            tracing::debug!("{told}");
+        }
+        tokio::time::sleep(pause).await;
+        true
     }
 }
 

@@ -4,6 +4,7 @@
 //! counts; the age is that of the data (from the end of the backup's day, in this host's calendar), not
 //! that of the upload.
 
+mod emptied;
 mod export;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::expect::{self, Ages, Expect, Schedule};
 use crate::inspect;
 use crate::model::{BackupDate, Engine, Finding, Proof, RelPath};
 
+pub use emptied::emptied;
 pub use export::{metrics, nagios};
 
 /// Backups whose sizes make the median.

@@ -183,7 +183,7 @@ fn retired_app_is_judged_by_no_age_and_its_damage_still_counts() {
     let apps = judged(&[object(&old)]);
     assert_eq!((apps[0].state, apps[0].rpo_seconds), (State::Retired, None));
     assert_eq!(overall(&apps, 0), State::Ok);
-    let (state, line) = nagios(&apps, 0);
+    let (state, line) = nagios(&apps, &[]);
     assert_eq!(state, State::Ok);
     assert!(line.starts_with("DBBACKUP OK - 0 apps have"), "{line}");
     assert_eq!(judged(&[])[0].state, State::Critical);
@@ -237,7 +237,7 @@ fn newest_far_below_the_usual_size_is_a_warning_with_its_figures_for_nagios_and_
     let listed: Vec<Listed> = entries.iter().map(object).collect();
     let apps = judge(&entries, &listed, &[], at("2025-08-19T01:00:00"));
     assert_eq!((apps[0].state, apps[0].median_size), (State::Warning, Some(1000)));
-    let (state, line) = nagios(&apps, 0);
+    let (state, line) = nagios(&apps, &[]);
     assert_eq!(state, State::Warning);
     assert!(line.ends_with("| 'mysql/shop_age'=3600s;;129600;0 'mysql/shop_size'=9B;;;0"), "{line}");
     let text = metrics(&apps, 0, Utc::now());

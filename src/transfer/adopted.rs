@@ -58,7 +58,8 @@ impl Downloader {
         watch: &mut (impl std::io::Write + Send),
     ) -> Result<AdoptedSet, FetchError> {
         let begun = std::time::Instant::now();
-        let Some(info) = self.bucket.head(&key).await? else {
+        let what = format!("look at {key}");
+        let Some(info) = self.policy.ask(&what, || self.bucket.head(&key)).await? else {
             return Err(FetchError::Bucket(crate::bucket::BucketError {
                 verb: "look at object",
                 object: key.to_string(),

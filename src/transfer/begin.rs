@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::FileError;
 use super::job::FileJob;
-use crate::bucket::{ErrorKind, MultipartUpload, OpenUpload, StoredPart};
+use crate::bucket::{BucketError, ErrorKind, MultipartUpload, OpenUpload, StoredPart};
 use crate::checksum::Algorithm;
 
 /// Parts that an earlier run left, by number.
@@ -56,13 +57,13 @@ impl Unfinished {
 #[derive(Debug)]
 pub(super) struct Failed {
     error: FileError,
-    /// The upload, if an earlier run began it.
-    resumed: Option<MultipartUpload>,
+    /// The upload, if an earlier run began it and it took nothing from this one.
+    stuck: Option<MultipartUpload>,
 }
 
 impl From<FileError> for Failed {
     fn from(error: FileError) -> Self {
-        Self { error, resumed: None }
+        Self { error, stuck: None }
     }
 }
 
@@ -79,13 +80,15 @@ impl FileJob {
             Begin::Begun(upload) => return Ok(Unfinished::new(upload)),
             Begin::Anew { instead_of } => (None, Some(instead_of)),
         };
+        self.took_a_part.store(false, Ordering::Relaxed);
         if let Some((upload, parts)) = left {
+            self.uploads().gone_on_with(&upload);
             return Ok(Unfinished { upload: Arc::new(upload), parts, resumed: true });
         }
         let upload = self.begin_upload(algorithm).await?;
-        if let Some(instead_of) = &instead_of {
-            // Only now that there is another one.
-            self.abort(instead_of).await;
+        // Only now that there is another one, and nobody else's.
+        if let Some(instead_of) = instead_of.filter(|upload| self.uploads().is_ours(&upload.id)) {
+            self.abort(&instead_of).await;
         }
         Ok(Unfinished::new(upload))
     }
@@ -148,7 +151,8 @@ impl FileJob {
             }
             Err(error) => {
                 self.after_failure(&upload, &error).await;
-                Err(Failed { error, resumed: resumed.then(|| (*upload).clone()) })
+                let stuck = resumed && !self.took_a_part.load(Ordering::Relaxed);
+                Err(Failed { error, stuck: stuck.then(|| (*upload).clone()) })
             }
         }
     }
@@ -163,7 +167,7 @@ impl FileJob {
         };
         let path = self.file.path.display();
         // Some stores are stuck in an upload that was cut off; a new one does not meet that.
-        if let Some(stuck) = failed.resumed.filter(|_| error.is_transient()) {
+        if let Some(stuck) = failed.stuck.filter(|_| error.is_transient()) {
             tracing::warn!(
                 "[RETRY] {path}: the unfinished upload cannot be gone on with, begun anew: {error}"
             );
@@ -204,7 +208,19 @@ impl FileJob {
         if algorithm.is_none() {
             return Vec::new();
         }
-        self.bucket().list_uploads(self.key.as_str()).await.unwrap_or_default()
+        let what = format!("look for unfinished uploads of {}", self.key);
+        let call = || self.bucket().list_uploads(self.key.as_str());
+        self.policy().run(&what, &self.retries, call).await.unwrap_or_else(|error| self.not_seen(&error))
+    }
+
+    /// What cannot be gone on with for want of an answer is sent anew; its parts wait for `abort_after`.
+    fn not_seen<T: Default>(&self, error: &BucketError) -> T {
+        match error.kind {
+            // Not this identity's business, or not this store's.
+            ErrorKind::Denied | ErrorKind::Rejected => tracing::debug!("{error}"),
+            _ => tracing::warn!("{}: goes from its first byte on: {error}", self.file.path.display()),
+        }
+        T::default()
     }
 
     async fn newest_with_parts(
@@ -218,7 +234,9 @@ impl FileJob {
             .filter(|upload| upload.full_object || algorithm == Algorithm::Sha256)
             .max_by_key(|upload| upload.initiated)?;
         let upload = MultipartUpload { key: self.key.clone(), id: newest.id, algorithm: Some(algorithm) };
-        let parts = self.bucket().list_parts(&upload).await.ok()?;
+        let what = format!("look for parts of {}", self.key);
+        let listed = self.policy().run(&what, &self.retries, || self.bucket().list_parts(&upload)).await;
+        let parts = listed.map_or_else(|error| self.not_seen(&error), Some)?;
         let (path, count) = (self.file.path.display(), parts.len());
         if self.is_repeatable() {
             tracing::info!(key = %self.key, parts = count, "going on with an unfinished upload of {path}");

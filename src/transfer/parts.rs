@@ -4,7 +4,7 @@
 //! smaller; so an object has at most 48.8 TiB.
 
 /// Files up to this size go in one request.
-pub const SINGLE_PUT_MAX: u64 = 16 << 20;
+pub(super) const SINGLE_PUT_MAX: u64 = 16 << 20;
 /// Parts of one upload at most.
 pub const MAX_PARTS: u64 = 10_000;
 /// Bytes of a part that is not the last, at least.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::parts::SINGLE_PUT_MAX;
 use super::ranked::{Permit, Rank, Ranked};
 
 /// Memory is counted in units of this many bytes.
@@ -116,6 +117,12 @@ impl Pool {
         if usual <= memory / 2 { usual.max(memory / 4) } else { memory / 4 }
     }
 
+    /// Bytes of the largest file that goes in one request, which needs all of it in memory.
+    #[must_use]
+    pub fn largest_put(&self) -> u64 {
+        SINGLE_PUT_MAX.min(u64::from(self.units) * UNIT)
+    }
+
     /// Waits for a free slot; the best rank is served first.
     pub async fn slot(&self, rank: Rank) -> Slot {
         Slot { _permit: self.slots.acquire(rank).await }
@@ -134,7 +141,14 @@ impl Pool {
     /// Waits for memory and gives a buffer of exactly `len` bytes, whatever is in it.
     pub async fn buffer(&self, len: usize) -> Result<Buffer, Closed> {
         let memory = self.memory(len as u64).await?;
-        let kept = if len == self.reuse { self.lock().pop() } else { None };
+        let kept = {
+            let mut spare = self.lock();
+            let kept = if len == self.reuse { spare.pop() } else { None };
+            // Those that wait to be used again take the place of what is free, and no other.
+            let free = self.memory.available_permits() as u64 * UNIT;
+            spare.truncate(usize::try_from(free / (self.reuse as u64).max(1)).unwrap_or(usize::MAX));
+            kept
+        };
         let bytes = kept.unwrap_or_else(|| vec![0; len]);
         Ok(Buffer { bytes, spare: self.spare.clone(), reuse: self.reuse, _memory: memory })
     }
@@ -206,7 +220,6 @@ mod tests {
     async fn buffers_never_exceed_the_memory_and_are_used_again() {
         let pool = Pool::new(8, 4 * UNIT, 2 * UNIT);
         let first = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
-        let address = first.as_ref().as_ptr();
         let second = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
         let third = pool.clone();
         let mut waiting =
@@ -215,6 +228,11 @@ mod tests {
         drop(first.freeze());
         assert_eq!(waiting.await.unwrap().unwrap(), 1);
         drop(second);
+        // Whose place another buffer takes is given back.
+        let odd = pool.buffer(usize::try_from(3 * UNIT).unwrap()).await.unwrap();
+        assert_eq!(pool.lock().len(), 0);
+        drop(odd);
+        let address = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap().as_ref().as_ptr();
         let again = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
         let other = pool.buffer(usize::try_from(2 * UNIT).unwrap()).await.unwrap();
         assert!([again.as_ref().as_ptr(), other.as_ref().as_ptr()].contains(&address));

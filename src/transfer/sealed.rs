@@ -5,24 +5,24 @@
 //! for a file only where the file's own checksum is. A run that ends between an object and its manifest
 //! leaves the note for the next; one that is lost costs a question to the operator, never a backup.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::journal::Journal;
 use crate::manifest::StoredFile;
 
 /// The notes on one bucket's objects, in `<state>/encrypted.jsonl`; the file may hold those on others too.
 #[derive(Debug)]
 pub struct Sealed {
-    path: PathBuf,
+    journal: Journal,
     bucket: String,
-    /// One line at a time.
-    writing: Mutex<()>,
+    /// The notes on each object of this bucket, the last one first; none before they were asked for.
+    known: Mutex<Option<HashMap<String, VecDeque<StoredFile>>>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,68 +36,47 @@ impl Sealed {
     /// The notes in a state directory, on objects of `bucket`.
     #[must_use]
     pub fn new(state: &Path, bucket: &str) -> Self {
-        Self { path: state.join("encrypted.jsonl"), bucket: bucket.to_owned(), writing: Mutex::default() }
+        Self {
+            journal: Journal::new(state.join("encrypted.jsonl")),
+            bucket: bucket.to_owned(),
+            known: Mutex::default(),
+        }
     }
 
     /// An object is about to be stored.
     pub(super) fn note(&self, file: &StoredFile) {
         let note = Note { bucket: self.bucket.clone(), at: Utc::now(), file: file.clone() };
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.append(&note) {
-            tracing::warn!("note an encrypted object in {}: {error}", self.path.display());
+        if let Err(error) = self.journal.add(&note) {
+            tracing::warn!("note an encrypted object in {}: {error}", self.journal.path().display());
+            return;
+        }
+        if let Some(known) = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner) {
+            known.entry(file.key.clone()).or_default().push_front(file.clone());
         }
     }
 
     /// The notes on the object under `key`, the last one first. Several were written where an attempt followed one
     /// whose object was stored and whose answer was lost: which of them speaks of the object, its checksum tells.
     pub(super) fn on(&self, key: &str) -> Vec<StoredFile> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let notes = self.read().into_iter().rev();
-        notes
-            .filter(|note| note.bucket == self.bucket && note.file.key == key)
-            .map(|note| note.file)
-            .collect()
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get_or_insert_with(|| {
+            let mut known: HashMap<String, VecDeque<StoredFile>> = HashMap::new();
+            for note in self.journal.read::<Note>().into_iter().filter(|note| note.bucket == self.bucket) {
+                known.entry(note.file.key.clone()).or_default().push_front(note.file);
+            }
+            known
+        });
+        known.get(key).into_iter().flatten().cloned().collect()
     }
 
     /// Drops notes that are older than `age`.
     pub fn forget(&self, age: Duration) {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut notes = self.read();
-        let all = notes.len();
         let now = Utc::now();
-        notes.retain(|note| (now - note.at).to_std().map_or(true, |passed| passed <= age));
-        if notes.len() < all
-            && let Err(error) = self.rewrite(&notes)
-        {
-            tracing::warn!("shorten {}: {error}", self.path.display());
-        }
-    }
-
-    /// A line that was cut off by a crash says nothing.
-    fn read(&self) -> Vec<Note> {
-        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    fn append(&self, note: &Note) -> std::io::Result<()> {
-        if let Some(dir) = self.path.parent() {
-            crate::private_dir::make(dir)?;
-        }
-        // The line before may have been cut off.
-        let mut text = b"\n".to_vec();
-        serde_json::to_writer(&mut text, note)?;
-        text.push(b'\n');
-        std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?.write_all(&text)
-    }
-
-    fn rewrite(&self, notes: &[Note]) -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(self.path.parent().unwrap_or(Path::new("/")))?;
-        for note in notes {
-            serde_json::to_writer(&mut file, note)?;
-            file.write_all(b"\n")?;
-        }
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.journal.shorten(|mut notes: Vec<Note>| {
+            notes.retain(|note| (now - note.at).to_std().map_or(true, |passed| passed <= age));
+            notes
+        });
     }
 }
 
@@ -135,7 +114,6 @@ mod tests {
         let key = "backup/mysql/shop/weekly/shop_20250818.sql.age";
         assert!(notes.on(key).is_empty());
         notes.note(&file(key, b"first"));
-        std::fs::OpenOptions::new().append(true).open(&notes.path).unwrap().write_all(b"{\"buck").unwrap();
         notes.note(&file(key, b"second"));
         notes.note(&file("backup/mysql/shop/weekly/other.sql.age", b"third"));
         Sealed::new(dir.path(), "other-backups").note(&file(key, b"fourth"));

@@ -5,6 +5,7 @@ use super::FileProgress;
 use super::download::{Downloader, FetchError, Pin, Wanted, compare, short};
 use crate::checksum::{Algorithm, Checksum, Digest};
 use crate::codec::{DecodeError, Decoding};
+use crate::retry::Attempts;
 
 impl Downloader {
     /// Sends the bytes that one object stands for to `out` in order, compared at the end. What was written
@@ -38,20 +39,24 @@ impl Downloader {
         let algorithm = wanted.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |sum| sum.algorithm);
         let mut digest = Digest::new(algorithm);
         let mut pin = self.pin(wanted).await?;
-        let mut attempt = 1;
+        let mut attempts = Attempts::new(&self.policy);
         while digest.len() < wanted.size {
             let (before, begun) = (digest.len(), tokio::time::Instant::now());
-            match self.stream_from(wanted, &mut pin, &mut digest, take, &progress).await {
+            let got = self.stream_from(wanted, &mut pin, &mut digest, take, &progress).await;
+            if digest.len() > before {
+                attempts.progressed();
+            }
+            match got {
                 Ok(()) => {}
-                Err(FetchError::Bucket(error)) if self.policy.sat_out(&error, begun).await => {}
-                Err(FetchError::Bucket(error)) if error.is_transient() => {
-                    // Progress earns a new set of attempts: a long stream may be cut many times.
-                    attempt = if digest.len() > before { 1 } else { attempt + 1 };
-                    let Some(pause) = self.policy.pause_after(attempt) else {
-                        return Err(error.into());
+                Err(FetchError::Bucket(error)) => {
+                    let what = format!("read {} from byte {}", wanted.key, digest.len());
+                    let again = tokio::select! {
+                        again = attempts.again(&what, &error, begun) => again,
+                        () = self.cancel.cancelled() => return Err(FetchError::Cancelled),
                     };
-                    tracing::warn!("[RETRY] read {}: goes on at byte {}: {error}", wanted.key, digest.len());
-                    tokio::time::sleep(pause).await;
+                    if !again {
+                        return Err(error.into());
+                    }
                 }
                 Err(error) => return Err(error),
             }

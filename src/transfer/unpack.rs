@@ -59,7 +59,8 @@ impl Downloader {
         };
         let there = {
             let (file, coding) = (file.try_clone().map_err(not_written(path))?, coding.clone());
-            blocking(move || Ok(is_there(&file, &coding))).await?
+            // A restore that was killed may have come to its last byte and no disk have it yet.
+            blocking(move || Ok(is_there(&file, &coding) && file.sync_all().is_ok())).await?
         };
         let whole = if let (true, Some(sum)) = (there, &wanted.checksum) {
             if let Some(before) = &before {
@@ -171,12 +172,17 @@ fn take_apart(
             io::copy(&mut from, &mut io::sink())?;
         }
         drop(from);
-        let decoded = decoding.join().unwrap_or(Err(Stopped::Cancelled));
+        let decoded = decoding.join().unwrap_or(Err(Stopped::Panicked));
         match (unpacked, decoded) {
             // An archive that stops short does so because its decoding did.
-            (_, Err(damaged @ (Stopped::Decoding(DecodeError::Damaged(_)) | Stopped::Cancelled))) => {
-                Err(damaged)
-            }
+            (
+                _,
+                Err(
+                    damaged @ (Stopped::Decoding(DecodeError::Damaged(_))
+                    | Stopped::Cancelled
+                    | Stopped::Panicked),
+                ),
+            ) => Err(damaged),
             // So does one whose stored bytes this machine could not read; a pipe breaks where the archive was refused.
             (_, Err(Stopped::Decoding(DecodeError::Write(error))))
                 if error.kind() != io::ErrorKind::BrokenPipe =>
@@ -193,6 +199,7 @@ enum Stopped {
     Decoding(DecodeError),
     Unpacking(Unpacked),
     Cancelled,
+    Panicked,
 }
 
 impl Stopped {
@@ -204,6 +211,7 @@ impl Stopped {
             Self::Decoding(DecodeError::Write(source)) => not_written(source),
             Self::Unpacking(Unpacked::Write(path, source)) => FetchError::Write { path: path.into(), source },
             Self::Cancelled => FetchError::Cancelled,
+            Self::Panicked => FetchError::Internal(format!("{key}: a decoding thread ended")),
         }
     }
 }

@@ -225,3 +225,26 @@ async fn the_embedded_server_hands_out_no_archived_object_before_it_was_asked_fo
     let s3 = s3.restart().await;
     assert_eq!(s3.get("cold").await, b"");
 }
+
+#[test]
+fn what_cannot_be_compared_hides_nothing_of_its_neighbours() {
+    let world = archived();
+    world.run(&["verify"]).exits(0);
+    let run = world.run(&["verify", "--reread"]).exits(1);
+    for words in ["not compared", "restore KEY --wait", "0 of 3 sets are good"] {
+        assert!(run.stdout.contains(words), "{}", run.stdout);
+    }
+    let world = World::new();
+    world.company();
+    world.backup().exits(0);
+    world.delete("backup/mssql/crm/weekly/crm_20250818.bak");
+    world.faults().add(
+        Rule::new(Fault::Answer { status: 403, code: "AccessDenied" })
+            .on(Op::HeadObject)
+            .key("/shop_20250818.sql"),
+    );
+    let run = world.run(&["verify"]).exits(1);
+    for words in ["MISSING", "it could not be compared", "1 of 3 sets are good"] {
+        assert!(run.stdout.contains(words), "{}", run.stdout);
+    }
+}

@@ -6,7 +6,7 @@ use std::fs;
 use dbbackup::embedded::{Fault, Op, Rule};
 
 use crate::support::noise;
-use crate::support::world::{World, assert_same};
+use crate::support::world::{WEEKLY, World, assert_same};
 
 const LARGE: &str = "mysql/shop/weekly/shop_20250818.sql";
 const SMALL: &str = "mssql/crm/weekly/crm_20250818.bak";
@@ -217,6 +217,38 @@ fn restore_over_a_bad_line_gets_every_byte() {
         .add(Rule::new(Fault::ResetResponse { at: 700_000 }).on(Op::GetObject).key("shop_").times(2));
     let piped = world.run(&["restore", LARGE, "--stdout"]).exits(0);
     assert_eq!(piped.raw, fs::read(world.path("mysql/shop/shop_20250818.sql")).unwrap());
+}
+
+#[test]
+fn restore_to_a_pipe_makes_all_its_attempts_before_the_first_byte() {
+    let world = company();
+    world.backup().exits(0);
+    let cut = || Rule::new(Fault::ResetResponse { at: 0 }).on(Op::GetObject).key("backup/mysql/shop");
+    world.faults().add(cut().times(2));
+    let piped = world.run(&["restore", LARGE, "--stdout"]).exits(0).says("attempt 2 of 3 failed");
+    assert_eq!(piped.raw, fs::read(world.path("mysql/shop/shop_20250818.sql")).unwrap());
+    let asked = world.server.count(Op::GetObject);
+    world.faults().add(cut());
+    world.run(&["restore", LARGE, "--stdout"]).exits(5);
+    assert_eq!(world.server.count(Op::GetObject) - asked, 4, "the manifest and three attempts");
+}
+
+#[test]
+fn replacement_whose_completion_fails_is_no_refusal_and_keeps_its_parts() {
+    let world = World::versioned();
+    world.write("mssql/crm/crm_20250818.bak", noise(20_000_000, 9));
+    world.backup().exits(0);
+    world.write("mssql/crm/crm_20250818.bak", noise(21_000_000, 10));
+    world.faults().add(Rule::new(Fault::SLOW_DOWN).on(Op::CompleteMultipartUpload));
+    let replace = ["all", "--date", WEEKLY, "--replace"];
+    let run = world.run(&replace).exits(1).says("[FAILED] mssql/crm/weekly/crm_20250818.bak");
+    assert!(!run.stderr.contains("REFUSED"), "{}", run.stderr);
+    world.heal();
+    assert_eq!(world.open_uploads(), 1);
+    let sent = world.server.count(Op::UploadPart);
+    world.run(&replace).exits(0);
+    assert_eq!(world.server.count(Op::UploadPart), sent, "what was there is not sent again");
+    assert_eq!(world.open_uploads(), 0);
 }
 
 #[test]

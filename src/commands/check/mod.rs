@@ -5,12 +5,14 @@
 
 mod cron;
 mod local;
+mod neighbours;
 mod probe;
 mod road;
 mod speed;
 mod tls;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -74,7 +76,7 @@ fn place(config: &Config) -> String {
 }
 
 async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<Vec<Line>, Failure> {
-    let bucket = Bucket::connect(&config.s3, &config.network).await.map_err(Failure::usage)?;
+    let bucket = Arc::new(Bucket::connect(&config.s3, &config.network).await.map_err(Failure::usage)?);
     let to = bucket.destination().await?;
     let (mut lines, way, (trip, reached)) =
         tokio::join!(local::lines(config), road::lines(config, &to), bucket.round_trip());
@@ -99,7 +101,8 @@ async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<V
     if trip.region.is_some() {
         posture.region = Ok(trip.region);
     }
-    let facts = check::bucket::posture(&posture, &config.s3, config.backup.categories.daily);
+    let mut facts = check::bucket::posture(&posture, &config.s3, config.backup.categories.daily);
+    facts.push(neighbours::line(&bucket, config, now).await);
     if args.read_only {
         lines.push(identity::not_tried());
         lines.extend(facts);
@@ -108,7 +111,12 @@ async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<V
     let versioning = posture.versioning.as_ref().ok().copied();
     let probed = Box::pin(probe::probe(&bucket, versioning)).await?;
     lines.push(identity::upload(&probed.powers.upload));
-    if probed.powers.upload.as_ref().is_err_and(|error| error.kind == ErrorKind::Credentials) {
+    if probed
+        .powers
+        .upload
+        .as_ref()
+        .is_err_and(|error| matches!(error.kind, ErrorKind::Credentials | ErrorKind::CredentialsSource))
+    {
         // Nothing that such keys are refused says anything of what they may do.
         lines.extend(unseen([Area::Identity, Area::Bucket]));
         return Ok(lines);

@@ -1,22 +1,20 @@
 //! Rates up and down, measured with data that does not stay.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use crate::bucket::{Bucket, BucketError, ErrorKind, Listed, ObjectKey, Overwrite, PartBody, PutOptions};
+use crate::bucket::{Bucket, BucketError, ErrorKind, Listed, ObjectKey};
 use crate::check::Line;
 use crate::check::road::{self, Rate};
+use crate::commands::line::{self, Measured};
 use crate::model::Engine;
 use crate::source;
 
-/// Bytes of a part, and of each ranged read.
-const PIECE: u64 = 8 * 1024 * 1024;
-/// Parts, sent at once.
-const PARTS: i32 = 4;
+/// Bytes that are read.
+const READ: u64 = 32 << 20;
 
 /// Both lines.
-pub(super) async fn lines(bucket: &Bucket) -> [Line; 2] {
+pub(super) async fn lines(bucket: &Arc<Bucket>) -> [Line; 2] {
     [
         road::speed("upload", &upload(bucket).await, "s3:PutObject"),
         road::speed("download", &download(bucket).await, "s3:GetObject"),
@@ -24,22 +22,11 @@ pub(super) async fn lines(bucket: &Bucket) -> [Line; 2] {
 }
 
 /// Parts of an upload that is aborted: nothing is stored.
-async fn upload(bucket: &Bucket) -> Result<Rate, BucketError> {
+async fn upload(bucket: &Arc<Bucket>) -> Result<Rate, BucketError> {
     let key = ObjectKey::new(format!("{}_check/{}-speed", bucket.layout().prefix(), source::host_name()))
         .map_err(|error| refused("begin multipart upload of", error.to_string()))?;
-    let options = PutOptions { category: None, overwrite: Overwrite::Never, content_type: "text/plain" };
-    let upload = bucket.create_multipart(&key, None, options).await?;
-    let body = Bytes::from(vec![0_u8; usize::try_from(PIECE).unwrap_or_default()]);
-    let send = |number: i32| {
-        let body = PartBody::Bytes(body.clone());
-        bucket.upload_part(&upload, number, body, None)
-    };
-    let begun = Instant::now();
-    let (a, b, c, d) = tokio::join!(send(1), send(2), send(3), send(4));
-    let took = begun.elapsed();
-    let aborted = bucket.abort_multipart(&upload).await;
-    a.and(b).and(c).and(d).and(aborted)?;
-    Ok(Rate { bytes: PIECE * u64::from(PARTS.unsigned_abs()), took })
+    let Measured { bytes, took } = line::measure(bucket, &key).await?;
+    Ok(Rate { bytes, took })
 }
 
 /// The beginning of the largest backup, as far as one listing tells.
@@ -54,7 +41,7 @@ async fn download(bucket: &Bucket) -> Result<Rate, BucketError> {
         return Err(BucketError { kind: ErrorKind::NotFound, ..refused("get object", detail) });
     };
     let key = ObjectKey::new(object.key).map_err(|error| refused("get object", error.to_string()))?;
-    let last = object.size.min(PIECE * u64::from(PARTS.unsigned_abs())) - 1;
+    let last = object.size.min(READ) - 1;
     let begun = Instant::now();
     let (_, mut body) = bucket.get(&key, Some((0, last)), None, None).await?;
     let mut bytes = 0;
