@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::fmt;
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
 
+use super::credentials::NotRenewed;
 use crate::network::NotPrivate;
 
 /// A failed call, with the verb and the object it was about.
@@ -216,13 +216,10 @@ where
 
 /// Whether it is for want of credentials, and whether asking once more may give some.
 fn credentials_kind<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<ErrorKind> {
-    match find::<CredentialsError>(error) {
-        Some(CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_)) => {
-            Some(ErrorKind::CredentialsSource)
-        }
-        Some(_) => Some(ErrorKind::Credentials),
-        None => crate::causes::told(error).contains("credential").then_some(ErrorKind::Credentials),
+    if find::<NotRenewed>(error).is_some() {
+        return Some(ErrorKind::CredentialsSource);
     }
+    crate::causes::told(error).contains("credential").then_some(ErrorKind::Credentials)
 }
 
 /// S3 error codes: S3 API reference, "List of error codes".
