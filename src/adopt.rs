@@ -90,7 +90,7 @@ fn judge(id: &SetId) -> Result<BackupDate, &'static str> {
         }
         (Engine::Mssql, _) => return Err("its name is not that of a SQL Server backup (.bak, .dif, .trn)"),
     }
-    engines::date_of_file(name).ok_or("its name has no date")
+    engines::date_in_name(id.engine, name).ok_or("its name has no date")
 }
 
 /// The RMAN folder that a key lies in, where it does.

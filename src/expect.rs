@@ -9,11 +9,16 @@ use std::time::Duration;
 
 use chrono::{Datelike as _, Weekday};
 
+use crate::engines;
 use crate::model::{BackupDate, DateRange, Engine, Finding, RelPath, Severity};
 
 /// Time after the next backup's day in which it may still arrive, in the RPO where none was set:
 /// the night's jobs, the way to the bucket, and a morning's repair.
 pub const SLACK: Duration = Duration::from_hours(12);
+
+/// How old the newest full backup may be where nothing else is said: a week, as most make one every Sunday, and a day
+/// for its night to go wrong and be done again.
+pub const FULL_RPO: Duration = Duration::from_hours(8 * 24);
 
 /// One `[[expect]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +31,32 @@ pub struct Expect {
     pub schedule: Schedule,
     /// How old the newest may be, counted from the end of its day; none: the schedule's.
     pub rpo: Option<Duration>,
+    /// The same of the newest full one, on which differentials, logs and level 1 depend; none: [`FULL_RPO`], or
+    /// `rpo` where that is longer.
+    pub full_rpo: Option<Duration>,
+}
+
+/// How old what an app has may be, counted from the end of its day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ages {
+    /// The newest backup.
+    pub newest: Duration,
+    /// The newest full one.
+    pub full: Duration,
+}
+
+impl Ages {
+    /// Without an expectation.
+    pub const USUAL: Self = Self { newest: rpo_of(1), full: FULL_RPO };
+}
+
+impl Expect {
+    /// How old it may be; none where the app is retired.
+    #[must_use]
+    pub fn ages(&self) -> Option<Ages> {
+        let newest = self.rpo.or(self.schedule.rpo()).filter(|_| self.schedule != Schedule::Never)?;
+        Some(Ages { newest, full: self.full_rpo.unwrap_or(FULL_RPO.max(newest)) })
+    }
 }
 
 /// Days on which there is a backup.
@@ -35,6 +66,8 @@ pub enum Schedule {
     Daily,
     /// One day of the week.
     Weekly(Weekday),
+    /// None any more: the app is retired, and its backups stay.
+    Never,
 }
 
 impl Schedule {
@@ -44,6 +77,7 @@ impl Schedule {
         match self {
             Self::Daily => true,
             Self::Weekly(day) => date.day().weekday() == day,
+            Self::Never => false,
         }
     }
 
@@ -54,13 +88,17 @@ impl Schedule {
 
     /// One period and [`SLACK`].
     #[must_use]
-    pub const fn rpo(self) -> Duration {
-        let days = match self {
-            Self::Daily => 1,
-            Self::Weekly(_) => 7,
-        };
-        Duration::from_secs(days * 86_400 + SLACK.as_secs())
+    pub const fn rpo(self) -> Option<Duration> {
+        match self {
+            Self::Daily => Some(rpo_of(1)),
+            Self::Weekly(_) => Some(rpo_of(7)),
+            Self::Never => None,
+        }
     }
+}
+
+const fn rpo_of(days: u64) -> Duration {
+    Duration::from_secs(days * 86_400 + SLACK.as_secs())
 }
 
 impl fmt::Display for Schedule {
@@ -68,6 +106,7 @@ impl fmt::Display for Schedule {
         match self {
             Self::Daily => f.pad("daily"),
             Self::Weekly(day) => f.pad(&format!("weekly {}", day.to_string().to_ascii_lowercase())),
+            Self::Never => f.pad("none"),
         }
     }
 }
@@ -81,13 +120,50 @@ pub fn of_app<'e>(expectations: &'e [Expect], engine: Engine, app: &RelPath) -> 
         .or_else(|| of_engine().find(|expect| expect.app.is_none()))
 }
 
+/// The app that one is counted as, and the day of it: where each day has a directory of its own
+/// (`shop/2025-08-18`, `shop/2025/08/18`), each would be an app that has one backup and then misses all others; so
+/// they count as the app above. One that has an entry of its own is what it is.
+#[must_use]
+pub fn above_a_day(expectations: &[Expect], engine: Engine, app: &RelPath) -> Option<(RelPath, BackupDate)> {
+    if expectations.iter().any(|expect| expect.engine == engine && expect.app.as_ref() == Some(app)) {
+        return None;
+    }
+    let parts: Vec<&str> = app.components().collect();
+    let (last, above) = parts.split_last()?;
+    let (above, day) = match (engines::only_a_day(last), above) {
+        (Some(day), above) => (above, day),
+        (None, [above @ .., year, month]) => (above, engines::only_a_day(&format!("{year}-{month}-{last}"))?),
+        (None, _) => return None,
+    };
+    Some((above.join("/").parse().ok()?, day))
+}
+
+/// What is to be said where each day has a directory of its own: `app` of an engine, counted as `above`.
+#[must_use]
+pub fn day_directory(engine: Engine, app: &RelPath, above: &RelPath) -> Finding {
+    let name = |app: &RelPath| if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") };
+    Finding {
+        severity: Severity::Warning,
+        subject: name(above),
+        what: format!(
+            "each day has a directory of its own ({}), which makes each day an app of its own: they count together \
+             here, and nobody misses one of several databases in them; `restore --latest` and `drill` know one day's \
+             only",
+            name(app)
+        ),
+        advice: "have the job write APP/APP_DATE.sql (a directory for each database), or name what must exist app by \
+                 app in [[expect]]"
+            .to_owned(),
+    }
+}
+
 /// What became of one set of a run.
 #[derive(Debug, Clone)]
 pub struct Outcome<'r> {
     /// The database engine.
     pub engine: Engine,
     /// The app.
-    pub app: &'r str,
+    pub app: RelPath,
     /// The date in its name.
     pub date: BackupDate,
     /// Whether it is in the bucket now, as a backup to count on.
@@ -114,42 +190,56 @@ impl Days {
     }
 }
 
-/// The backups of `days` that must exist and do not. `apps` are those of the run's engines that the
-/// source or the bucket knows, `stored` what the bucket has, `firsts` the date of each app's earliest
-/// backup, of whatever worth: a server has none of the days before it was set up.
+/// A backup of an app, by its date.
+pub type Dated = (Engine, RelPath, BackupDate);
+
+/// What is known at the end of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Known<'r> {
+    /// The apps of the run's engines that the source or the bucket knows.
+    pub apps: BTreeSet<(Engine, RelPath)>,
+    /// What became of the run's sets.
+    pub outcomes: Vec<Outcome<'r>>,
+    /// Good backups in the bucket.
+    pub stored: BTreeSet<Dated>,
+    /// Each app's earliest backup, of whatever worth: a server has none of the days before it was set up.
+    pub firsts: BTreeMap<(Engine, RelPath), BackupDate>,
+    /// Backups that this option of their engine's section leaves out.
+    pub left_out: BTreeMap<Dated, &'static str>,
+}
+
+/// The backups of `days` that must exist and do not.
 #[must_use]
-pub fn missing(
-    expectations: &[Expect],
-    apps: &BTreeSet<(Engine, RelPath)>,
-    outcomes: &[Outcome<'_>],
-    stored: &BTreeSet<(Engine, RelPath, BackupDate)>,
-    firsts: &BTreeMap<(Engine, RelPath), BackupDate>,
-    days: Days,
-) -> Vec<Finding> {
+pub fn missing(expectations: &[Expect], known: &Known<'_>, days: Days) -> Vec<Finding> {
+    let Known { apps, outcomes, stored, firsts, left_out } = known;
     let mut findings = nothing_at_all(expectations, apps, days.looked_at);
     for (engine, app) in apps {
         let Some(expect) = of_app(expectations, *engine, app) else { continue };
         let first = firsts.get(&(*engine, app.clone()));
         for date in expect.schedule.due(days.looked_at).filter(|date| days.count(*date, first)) {
-            let mut of_day = outcomes.iter().filter(|outcome| {
-                outcome.engine == *engine && outcome.app == app.as_str() && outcome.date == date
-            });
-            if stored.contains(&(*engine, app.clone(), date)) || of_day.clone().any(|outcome| outcome.stored)
-            {
+            let mut of_day = outcomes
+                .iter()
+                .filter(|outcome| outcome.engine == *engine && outcome.app == *app && outcome.date == date);
+            let dated = (*engine, app.clone(), date);
+            if stored.contains(&dated) || of_day.clone().any(|outcome| outcome.stored) {
                 continue;
             }
             let subject = if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") };
-            let (what, advice) = match of_day.next() {
-                Some(outcome) if outcome.cut_short => (
+            let (what, advice) = match (of_day.next(), left_out.get(&dated)) {
+                (Some(outcome), _) if outcome.cut_short => (
                     format!("its backup of {date} is on this host and is no whole one: {}", outcome.why),
                     "look at the database's own backup job and the space on its disk, and back up again"
                         .to_owned(),
                 ),
-                Some(outcome) => (
+                (Some(outcome), _) => (
                     format!("its backup of {date} is on this host and was not stored: {}", outcome.why),
                     "the database's job did its part; mend what is named, and run dbbackup again".to_owned(),
                 ),
-                None => (
+                (None, Some(option)) => (
+                    format!("all that it has of {date} is left out, since {option} is off in [{engine}]"),
+                    format!("set {option} = true, or exclude the directory where its backups are not to be sent"),
+                ),
+                (None, None) => (
                     format!("the source never produced its backup of {date} (expected {})", expect.schedule),
                     "look at the database's own backup job and the space on its disk; dbbackup had nothing to send"
                         .to_owned(),
@@ -189,7 +279,13 @@ mod tests {
     use super::*;
 
     fn expect(app: Option<&str>, schedule: Schedule) -> Expect {
-        Expect { engine: Engine::Mysql, app: app.map(|app| app.parse().unwrap()), schedule, rpo: None }
+        Expect {
+            engine: Engine::Mysql,
+            app: app.map(|app| app.parse().unwrap()),
+            schedule,
+            rpo: None,
+            full_rpo: None,
+        }
     }
 
     fn day(text: &str) -> BackupDate {
@@ -204,34 +300,78 @@ mod tests {
         names.iter().map(|app| (Engine::Mysql, app.parse().unwrap())).collect()
     }
 
+    fn of_apps(names: &[&str]) -> Known<'static> {
+        Known { apps: apps(names), ..Known::default() }
+    }
+
+    #[test]
+    fn directory_of_a_day_counts_as_the_app_above_it() {
+        let above = |expectations: &[Expect], app: &str| {
+            let found = above_a_day(expectations, Engine::Mysql, &app.parse().unwrap());
+            found.map(|(above, day)| (above.to_string(), day.to_string()))
+        };
+        let expected = |above: &str| Some((above.to_owned(), "2025-08-18".to_owned()));
+        assert_eq!(above(&[], "2025-08-18"), expected(""));
+        assert_eq!(above(&[], "shop/20250818"), expected("shop"));
+        assert_eq!(above(&[], "shop/2025/08/18"), expected("shop"));
+        for app in ["", "shop", "shop/2025", "shop_20250818", "2025-08-18/shop"] {
+            assert_eq!(above(&[], app), None, "{app}");
+        }
+        assert_eq!(above(&[expect(Some("2025-08-18"), Schedule::Daily)], "2025-08-18"), None, "named");
+    }
+
+    #[test]
+    fn full_backups_may_be_as_old_as_a_week_and_a_day_or_as_the_newest_may() {
+        let ages = |schedule, rpo: Option<u64>, full_rpo: Option<u64>| {
+            let hours = |hours: Option<u64>| hours.map(Duration::from_hours);
+            let expect = Expect { rpo: hours(rpo), full_rpo: hours(full_rpo), ..expect(None, schedule) };
+            expect.ages().map(|ages| (ages.newest.as_secs() / 3600, ages.full.as_secs() / 3600))
+        };
+        assert_eq!(ages(Schedule::Daily, None, None), Some((36, 192)));
+        assert_eq!(ages(Schedule::Daily, Some(1000), None), Some((1000, 1000)));
+        assert_eq!(ages(Schedule::Daily, None, Some(24)), Some((36, 24)));
+        assert_eq!(ages(Schedule::Never, Some(1000), Some(24)), None);
+    }
+
+    #[test]
+    fn retired_app_is_missed_on_no_day() {
+        let expectations = [expect(None, Schedule::Daily), expect(Some("crm"), Schedule::Never)];
+        let days = asked(DateRange::one(day("2025-08-18")));
+        assert_eq!(missing(&expectations, &of_apps(&["crm"]), days), []);
+    }
+
     #[test]
     fn never_produced_and_not_stored_are_different_findings() {
         let expectations = [expect(None, Schedule::Daily)];
         let date = day("2025-08-18");
         let failed = Outcome {
             engine: Engine::Mysql,
-            app: "shop",
+            app: "shop".parse().unwrap(),
             date,
             stored: false,
             cut_short: false,
             why: "the line broke",
         };
-        let sent = Outcome { app: "crm", stored: true, ..failed.clone() };
-        let cut = Outcome { app: "hr", cut_short: true, why: "cut short", ..failed.clone() };
-        let found = missing(
-            &expectations,
-            &apps(&["blog", "crm", "hr", "shop", "wiki"]),
-            &[failed, sent, cut],
-            &BTreeSet::from([(Engine::Mysql, "wiki".parse().unwrap(), date)]),
-            &BTreeMap::new(),
-            asked(DateRange::one(date)),
-        );
+        let sent = Outcome { app: "crm".parse().unwrap(), stored: true, ..failed.clone() };
+        let cut = Outcome { app: "hr".parse().unwrap(), cut_short: true, why: "cut short", ..failed.clone() };
+        let known = Known {
+            apps: apps(&["blog", "crm", "hr", "logs", "shop", "wiki"]),
+            outcomes: vec![failed, sent, cut],
+            stored: BTreeSet::from([(Engine::Mysql, "wiki".parse().unwrap(), date)]),
+            left_out: BTreeMap::from([((Engine::Mysql, "logs".parse().unwrap(), date), "include_log")]),
+            ..Known::default()
+        };
+        let found = missing(&expectations, &known, asked(DateRange::one(date)));
         let texts: Vec<_> = found.iter().map(|f| (f.subject.as_str(), f.what.as_str())).collect();
         assert_eq!(
             texts,
             [
                 ("mysql/blog", "the source never produced its backup of 2025-08-18 (expected daily)"),
                 ("mysql/hr", "its backup of 2025-08-18 is on this host and is no whole one: cut short"),
+                (
+                    "mysql/logs",
+                    "all that it has of 2025-08-18 is left out, since include_log is off in [mysql]"
+                ),
                 ("mysql/shop", "its backup of 2025-08-18 is on this host and was not stored: the line broke"),
             ]
         );
@@ -242,8 +382,7 @@ mod tests {
         let expectations =
             [expect(None, Schedule::Daily), expect(Some("crm"), Schedule::Weekly(Weekday::Mon))];
         let week = DateRange::new(day("2025-08-18"), day("2025-08-24")).unwrap();
-        let found =
-            |app| missing(&expectations, &apps(&[app]), &[], &BTreeSet::new(), &BTreeMap::new(), asked(week));
+        let found = |app| missing(&expectations, &of_apps(&[app]), asked(week));
         let crm = found("crm");
         assert_eq!(crm.len(), 1);
         assert!(crm[0].what.contains("2025-08-18"), "{crm:?}");
@@ -255,7 +394,7 @@ mod tests {
         let monday = [expect(None, Schedule::Weekly(Weekday::Mon))];
         let found = |date| {
             let days = asked(DateRange::one(day(date)));
-            missing(&monday, &apps(&[]), &[], &BTreeSet::new(), &BTreeMap::new(), days)
+            missing(&monday, &Known::default(), days)
         };
         assert_eq!(found("2025-08-18")[0].subject, "mysql");
         assert_eq!(found("2025-08-19"), []);
@@ -269,7 +408,8 @@ mod tests {
             let first = first.map(|first| ((Engine::Mysql, "shop".parse().unwrap()), day(first)));
             let firsts = first.into_iter().collect();
             let expectations = [expect(None, Schedule::Daily)];
-            let found = missing(&expectations, &apps(&["shop"]), &[], &BTreeSet::new(), &firsts, days);
+            let known = Known { firsts, ..of_apps(&["shop"]) };
+            let found = missing(&expectations, &known, days);
             found.iter().map(|finding| finding.what.split(' ').nth(7).unwrap().to_owned()).collect()
         };
         assert_eq!(found(None), ["2025-08-24"]);

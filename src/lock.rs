@@ -1,8 +1,9 @@
 //! One run at a time on a host.
 //!
 //! What must stay true: the kernel holds the lock, so it ends with the process however that ends,
-//! and no stale file can stop a run. The file's text only tells who holds it; the file itself is
-//! never removed, for whoever waits would then hold a lock on a file that is not there.
+//! and no stale file can stop a run. The file's text only tells who holds it, and is taken out by whoever
+//! ends by itself: text that the next one finds is of a run that did not. The file itself is never removed, for
+//! whoever waits would then hold a lock on a file that is not there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -99,6 +100,16 @@ pub fn look(state_dir: &Path) -> io::Result<Seen> {
 #[must_use = "the lock is released where this ends"]
 pub struct Lock {
     file: File,
+    cut_off: Option<CutOff>,
+}
+
+/// A holder that did not end by itself: it was killed, or the machine went down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutOff {
+    /// The lock file.
+    pub path: PathBuf,
+    /// Who it was; none where its text cannot be read.
+    pub holder: Option<Holder>,
 }
 
 impl Lock {
@@ -116,6 +127,8 @@ impl Lock {
             Err(Errno::WOULDBLOCK) => return Err(LockError::Held { holder: read(&mut file), path }),
             Err(error) => return Err(failed(error.into())),
         }
+        let has_text = file.metadata().map_err(failed)?.len() > 0;
+        let cut_off = has_text.then(|| CutOff { path: path.clone(), holder: read(&mut file) });
         let uname = rustix::system::uname();
         let holder = Holder {
             pid: std::process::id(),
@@ -124,7 +137,13 @@ impl Lock {
             started: Local::now(),
         };
         write(&mut file, &holder).map_err(failed)?;
-        Ok(Self { file })
+        Ok(Self { file, cut_off })
+    }
+
+    /// Who held it before and did not end by itself, if the last one did not.
+    #[must_use]
+    pub const fn cut_off(&self) -> Option<&CutOff> {
+        self.cut_off.as_ref()
     }
 }
 
@@ -132,7 +151,8 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // The text is no longer true. The kernel releases the lock with the file, so a failure here
         // leaves nothing but old text.
-        let _stale_text = self.file.set_len(0);
+        // Synced, as power that fails a moment later must not bring it back.
+        let _stale_text = self.file.set_len(0).and_then(|()| self.file.sync_data());
     }
 }
 
@@ -160,7 +180,10 @@ fn write(file: &mut File, holder: &Holder) -> io::Result<()> {
     text.push(b'\n');
     file.set_len(0)?;
     file.rewind()?;
-    file.write_all(&text)
+    file.write_all(&text)?;
+    // What a machine that loses its power has to remember. Where it cannot be synced, only that is lost.
+    let _unsynced = file.sync_data();
+    Ok(())
 }
 
 fn held(path: &Path, holder: Option<&Holder>) -> String {
@@ -254,11 +277,22 @@ mod tests {
         // Its text is still there and stops nobody.
         assert!(std::fs::read_to_string(dir.path().join(FILE)).unwrap().contains("mysql"));
         let lock = Lock::acquire(dir.path(), "all").unwrap();
+        let was = lock.cut_off().unwrap().holder.as_ref().unwrap();
+        assert_eq!((was.pid, was.target.as_str()), (other.id(), "mysql"));
         let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
         let holder: Holder = serde_json::from_str(&text).unwrap();
         assert_eq!((holder.pid, holder.target.as_str()), (std::process::id(), "all"));
         drop(lock);
         assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), "");
+        assert_eq!(Lock::acquire(dir.path(), "all").unwrap().cut_off(), None);
+    }
+
+    #[test]
+    fn text_that_cannot_be_read_is_of_a_holder_that_did_not_end_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "{\"pid\": 4").unwrap();
+        let lock = Lock::acquire(dir.path(), "all").unwrap();
+        assert_eq!(lock.cut_off().unwrap().holder, None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
 use crate::codec::{Coding, Member};
+use crate::engines;
+use crate::formats::named::{self, Holding};
 use crate::formats::{BackupKind, Judgement};
 use crate::model::{BackupDate, Engine, Proof, RelPath, SetId, SetKind, Verdict};
 
@@ -210,15 +212,30 @@ impl Manifest {
         })
     }
 
-    /// Whether it restores only on top of another one: a differential, a log, an incremental RMAN backup.
+    /// Whether another program stored its object, at a time of which it says nothing.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        // Where a host made it, an absolute path.
+        self.source.starts_with("s3://")
+    }
+
+    /// Whether it restores only on top of another one: a differential, a log, an RMAN folder of level 1 or without any
+    /// data. By its content, else by its name and those of its files.
     #[must_use]
     pub fn needs_another(&self) -> bool {
         let kind = self.inspection.as_ref().and_then(|inspection| inspection.facts.kind);
-        let name = self.id.name.as_str().to_ascii_lowercase();
+        let name = self.id.name.as_str();
         match (self.id.engine, kind) {
             (_, Some(BackupKind::Differential | BackupKind::Log)) => true,
-            (Engine::Oracle, None) => name.contains("lv1"),
-            (Engine::Mssql, None) => [".dif", ".trn"].iter().any(|end| name.ends_with(end)),
+            (Engine::Oracle, None) => {
+                let pieces = || self.contents().into_iter().map(|content| content.path.as_str());
+                engines::is_level_1(name) || Holding::of(pieces()).needs_another()
+            }
+            (Engine::Mssql, None) => {
+                let lower = name.to_ascii_lowercase();
+                [".dif", ".trn"].iter().any(|end| lower.ends_with(end))
+                    || named::kind(self.id.app.as_str(), name).is_some()
+            }
             (_, Some(BackupKind::Full | BackupKind::CopyOnly)) | (Engine::Mysql, None) => false,
         }
     }

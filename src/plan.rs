@@ -56,7 +56,9 @@ pub enum ShipReason {
 pub enum SkipReason {
     /// Same names, sizes and times as in the manifest.
     Stored,
-    /// The same, and it is to be encrypted now and was not then.
+    /// The same, in this host's copy of the manifest: these credentials may not read the bucket's.
+    StoredByCopy,
+    /// The same as in either, and it is to be encrypted now and was not then.
     StoredInPlain,
 }
 
@@ -102,6 +104,11 @@ impl std::fmt::Display for SkipReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stored => write!(f, "already stored with the same content"),
+            Self::StoredByCopy => write!(
+                f,
+                "already stored with the same content, by this host's copy of its record; the bucket was not asked, as these \
+                 credentials may not read it"
+            ),
             Self::StoredInPlain => write!(
                 f,
                 "already stored with the same content, and not encrypted: it was sent before `encrypt` was set"
@@ -180,13 +187,15 @@ pub fn decide(
     recipe: &Recipe,
 ) -> Step {
     let (inspection, stored) = match &known {
-        Ok(InBucket { known: Known::Stored(manifest), .. }) => {
+        Ok(InBucket { known: Known::Stored(manifest) | Known::Copied(manifest), .. }) => {
             (manifest.inspection.clone(), manifest.files.clone())
         }
         Ok(InBucket { known: Known::Absent | Known::Unknown, .. }) | Err(_) => (None, Vec::new()),
     };
     let action = match action(&set, &id, known, layout, overwrite) {
-        Action::Skip(SkipReason::Stored) if recipe.encrypts() && stored.iter().any(in_plain) => {
+        Action::Skip(SkipReason::Stored | SkipReason::StoredByCopy)
+            if recipe.encrypts() && stored.iter().any(in_plain) =>
+        {
             Action::Skip(SkipReason::StoredInPlain)
         }
         Action::Ship(ShipReason::Replace) if recipe.encrypts() && stored.iter().any(in_plain) => {
@@ -231,9 +240,14 @@ fn action(
         Ok(found) => found,
         Err(why) => return Action::Refuse(RefuseReason::Unknown(why)),
     };
+    let stored = match &known {
+        Known::Copied(_) => SkipReason::StoredByCopy,
+        Known::Stored(_) | Known::Absent | Known::Unknown => SkipReason::Stored,
+    };
     match known {
         Known::Absent | Known::Unknown => Action::Ship(ShipReason::New),
-        Known::Stored(manifest) => match (compare(set, &manifest), overwrite, lost) {
+        Known::Stored(manifest) | Known::Copied(manifest) => match (compare(set, &manifest), overwrite, lost)
+        {
             (_, Overwrite::Replace, Some(_)) | (Comparison::Differs(_), Overwrite::Replace, None) => {
                 Action::Ship(ShipReason::Replace)
             }
@@ -243,7 +257,7 @@ fn action(
             (Comparison::Same | Comparison::OtherTimes, Overwrite::Never, Some(what)) => {
                 Action::Refuse(RefuseReason::Lost(what))
             }
-            (Comparison::Same, _, None) => Action::Skip(SkipReason::Stored),
+            (Comparison::Same, _, None) => Action::Skip(stored),
             (Comparison::OtherTimes, _, None) => Action::Ship(ShipReason::Compare),
         },
     }

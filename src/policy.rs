@@ -4,8 +4,9 @@
 //! `deploy/aws/identities.yaml` creates are those statements.
 //!
 //! What must stay true: no placeholder is left in what is printed, no text of the configuration can
-//! widen it (`*` and `?` in a prefix stand for themselves), and what cannot be known is an error or a
-//! note and never a guess.
+//! widen it (`*` and `?` in a prefix stand for themselves), what cannot be known is an error or a
+//! note and never a guess, and whoever may add proofs can add no manifest: a `*` of IAM spans `/`, so the
+//! resources end as the kinds of proof do.
 
 use std::collections::BTreeMap;
 
@@ -120,9 +121,30 @@ struct Statement {
     sid: String,
     effect: String,
     action: Value,
-    resource: String,
+    resource: Resource,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     condition: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Written as the policy's file has it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Resource {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Resource {
+    fn each(&mut self) -> &mut [String] {
+        match self {
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Several(several) => several,
+        }
+    }
+
+    fn is_key(&self) -> bool {
+        matches!(self, Self::One(one) if one == KEY)
+    }
 }
 
 const KEY: &str = "${KmsKeyArn}";
@@ -167,10 +189,10 @@ pub fn render(
     };
     let mut document: Document = serde_json::from_str(role.template())
         .map_err(|source| PolicyError::Template { role: role.as_str(), source })?;
-    document.statement.retain(|statement| key.is_some() || statement.resource != KEY);
+    document.statement.retain(|statement| key.is_some() || !statement.resource.is_key());
     for statement in &mut document.statement {
-        statement.resource = fill(&statement.resource);
-        for value in statement.condition.values_mut().flat_map(BTreeMap::values_mut) {
+        let conditions = statement.condition.values_mut().flat_map(BTreeMap::values_mut);
+        for value in statement.resource.each().iter_mut().chain(conditions) {
             *value = fill(value);
         }
     }
@@ -244,7 +266,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::bucket::Layout;
+    use crate::catalog::Shown;
     use crate::config::Config;
+    use crate::model::SetId;
 
     const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1a2b3c4d-0000-4000-8000-000000000001";
 
@@ -294,6 +319,47 @@ mod tests {
     fn a_prefix_means_itself() {
         let policy = json(Role::Restorer, &s3("prefix = \"a*/b?/$c/{hostname}\""), Hosts::Any, None);
         assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::example-backup/a${*}/b${?}/${$}c/*/*");
+    }
+
+    /// Whether a resource with IAM's `*`, which spans `/`, is for that object.
+    fn covers(resource: &str, key: &str) -> bool {
+        let Some((head, tail)) = resource.split_once('*') else { return resource == key };
+        let Some(rest) = key.strip_prefix(head) else { return false };
+        (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| covers(tail, rest)))
+    }
+
+    #[test]
+    fn the_auditor_may_add_each_kind_of_proof_and_no_manifest_of_any_name() {
+        for (lines, hosts) in [
+            ("prefix = \"backup/{hostname}\"", Hosts::Any),
+            ("prefix = \"backup/db1\"", Hosts::One),
+            ("", Hosts::One),
+        ] {
+            let s3 = s3(lines);
+            let policy = json(Role::Auditor, &s3, hosts, None);
+            let may = |key: &str| {
+                let arn = format!("arn:aws:s3:::example-backup/{key}");
+                let resources = statement(&policy, "AddProofs").unwrap()["Resource"].as_array().unwrap();
+                let covered = resources.iter().any(|resource| covers(resource.as_str().unwrap(), &arn));
+                let denied = statement(&policy, "NoRunRecords").unwrap()["Resource"].as_str().unwrap();
+                covered && !covers(denied, &arn)
+            };
+            let layout = Layout::new(&s3.prefix);
+            for name in ["shop_20250818.sql", "proof-x_20250818.sql", "proof-20250819T010203Z-reread.json"] {
+                let id = SetId::parse_key(&format!("mysql/shop/daily/{name}")).unwrap();
+                for shown in Shown::ALL {
+                    let proof = layout.proof(&id, "20250819T010203Z", shown.as_str()).unwrap();
+                    assert!(may(proof.as_str()), "{proof}");
+                }
+                let manifest = layout.manifest(&id).unwrap();
+                assert!(!may(manifest.as_str()), "{manifest}");
+                let object = format!("{}{}", layout.prefix(), id.key());
+                assert!(!may(&object), "{object}");
+            }
+            let record =
+                format!("{}host=db1/date=2025-08-19/_catalog/x/proof-1-reread.json", layout.runs_prefix());
+            assert!(!may(&record), "{record}");
+        }
     }
 
     #[test]

@@ -127,22 +127,6 @@ pub fn object(file: &StoredFile, info: Option<&ObjectInfo>) -> Option<Fault> {
     }
 }
 
-/// Whether a manifest's objects lie where the layout puts them: a record that points elsewhere was
-/// altered, or the bucket was copied to another prefix.
-#[must_use]
-pub fn record(manifest: &Manifest, layout: &Layout) -> Option<Fault> {
-    let astray = manifest.files.iter().find(|file| {
-        let place = layout.data(&manifest.id, &file.path);
-        place.map_or(true, |key| format!("{key}{}", file.suffix()) != file.key)
-    })?;
-    Some(Fault::error(
-        Kind::Record,
-        &manifest.id.key(),
-        format!("its manifest names {}, which is not where objects of this set lie", astray.key),
-        ALTERED,
-    ))
-}
-
 /// Objects that no manifest names. `known` are the keys that manifests do name, `sets` the sets.
 #[must_use]
 pub fn strangers(
@@ -208,7 +192,7 @@ fn place<'s>(inside: &str, sets: &BTreeSet<&'s SetId>) -> Place<'s> {
         // A folder's file: RMAN's, or that of a MySQL dump program, whose folders have dates.
         let folder = match id.engine {
             Engine::Oracle => true,
-            Engine::Mysql => crate::engines::date_of_file(id.name.as_str()).is_some(),
+            Engine::Mysql => crate::engines::date_in_name(id.engine, id.name.as_str()).is_some(),
             Engine::Mssql => false,
         };
         if orphan.is_none() && (at == inside.len() || folder) {

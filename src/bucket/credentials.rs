@@ -4,6 +4,7 @@
 //! whose clock is off, would fail every request until then.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -22,7 +23,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) struct Renewable {
     chain: SharedCredentialsProvider,
     kept: Arc<Mutex<Option<Kept>>>,
+    /// Whether their source ever gave some.
+    had: Arc<AtomicBool>,
 }
+
+/// The source of credentials that this run had before failed to renew them: it may not the next time.
+#[derive(Debug, thiserror::Error)]
+#[error("renew the credentials: {0}")]
+pub(super) struct NotRenewed(#[source] CredentialsError);
 
 #[derive(Debug)]
 struct Kept {
@@ -32,7 +40,7 @@ struct Kept {
 
 impl Renewable {
     pub(super) fn new(chain: SharedCredentialsProvider) -> Self {
-        Self { chain, kept: Arc::default() }
+        Self { chain, kept: Arc::default(), had: Arc::default() }
     }
 
     /// A call begun at `begun` failed for them. Many fail with the same ones: those that come after they
@@ -51,7 +59,13 @@ impl Renewable {
             return Ok(kept.credentials.clone());
         }
         let asked = tokio::time::timeout(PATIENCE, self.chain.provide_credentials()).await;
-        let credentials = asked.map_err(|_| CredentialsError::provider_timed_out(PATIENCE))??;
+        let asked = asked.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(PATIENCE)));
+        let credentials = asked.map_err(|error| {
+            // One that never gave any is not set up.
+            let had = self.had.load(Ordering::Relaxed);
+            if had { CredentialsError::provider_error(NotRenewed(error)) } else { error }
+        })?;
+        self.had.store(true, Ordering::Relaxed);
         *kept = Some(Kept { credentials: credentials.clone(), since: Instant::now() });
         Ok(credentials)
     }

@@ -7,6 +7,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use chrono::{DateTime, Utc};
 
+use super::credentials::NotRenewed;
 use crate::network::NotPrivate;
 
 /// A failed call, with the verb and the object it was about.
@@ -39,6 +40,8 @@ pub enum ErrorKind {
     Denied,
     /// There are no credentials, or S3 does not take them.
     Credentials,
+    /// Where credentials come from (a helper program, a service) failed or did not answer; it may later.
+    CredentialsSource,
     /// The credentials have expired; asked for again, their source may give new ones.
     Expired,
     /// S3 computed another checksum than ours: bytes were damaged on the way.
@@ -67,6 +70,7 @@ impl BucketError {
             ErrorKind::Conflict
             | ErrorKind::BadDigest
             | ErrorKind::Unreachable
+            | ErrorKind::CredentialsSource
             | ErrorKind::Expired
             | ErrorKind::Server => true,
             ErrorKind::NotFound
@@ -91,6 +95,7 @@ impl BucketError {
             | ErrorKind::NotPrivate
             | ErrorKind::NoSuchBucket
             | ErrorKind::Credentials
+            | ErrorKind::CredentialsSource
             | ErrorKind::Expired
             | ErrorKind::Server
             | ErrorKind::Denied => true,
@@ -129,6 +134,9 @@ impl BucketError {
             }
             ErrorKind::Credentials => {
                 "check the credentials (environment, `profile` in [s3] or AWS_PROFILE, role), their expiry and this host's clock"
+            }
+            ErrorKind::CredentialsSource => {
+                "see why the credentials' source fails (credential_process, role, SSO), and that the way to it is open; run it again"
             }
             ErrorKind::Expired => {
                 "see that the credentials' source gives new ones, and that this host's clock is right; run it again"
@@ -173,7 +181,10 @@ where
 {
     let object = object.to_string();
     let (kind, detail) = match error {
-        SdkError::ConstructionFailure(_) => (construction_kind(error), crate::causes::told(error)),
+        SdkError::ConstructionFailure(_) => {
+            let kind = credentials_kind(error).unwrap_or(ErrorKind::Rejected);
+            (kind, crate::causes::told(error))
+        }
         SdkError::DispatchFailure(failure) => {
             if let Some(refused) = find::<NotPrivate>(error) {
                 return BucketError {
@@ -183,12 +194,9 @@ where
                     detail: refused.to_string(),
                 };
             }
-            let text = crate::causes::told(error);
             // Credentials are fetched inside the dispatch; a missing one is no network trouble.
-            let missing = text.contains("credential");
-            let kind =
-                if failure.is_user() || missing { ErrorKind::Credentials } else { ErrorKind::Unreachable };
-            (kind, text)
+            let other = if failure.is_user() { ErrorKind::Credentials } else { ErrorKind::Unreachable };
+            (credentials_kind(error).unwrap_or(other), crate::causes::told(error))
         }
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
@@ -206,12 +214,12 @@ where
     BucketError { verb, object, kind, detail }
 }
 
-fn construction_kind<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> ErrorKind {
-    if crate::causes::told(error).contains("credentials") {
-        ErrorKind::Credentials
-    } else {
-        ErrorKind::Rejected
+/// Whether it is for want of credentials, and whether asking once more may give some.
+fn credentials_kind<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<ErrorKind> {
+    if find::<NotRenewed>(error).is_some() {
+        return Some(ErrorKind::CredentialsSource);
     }
+    crate::causes::told(error).contains("credential").then_some(ErrorKind::Credentials)
 }
 
 /// S3 error codes: S3 API reference, "List of error codes".

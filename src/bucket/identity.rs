@@ -71,13 +71,14 @@ impl Bucket {
         Ok(reply.version_id().map(str::to_owned))
     }
 
-    /// Whether an object under the prefix can be listed; the number that came, 0 or 1.
-    pub async fn list_one(&self, prefix: &str) -> Result<Option<super::Listed>, BucketError> {
+    /// The first object under the prefix whose key comes after `after`, which may be empty.
+    pub async fn list_one(&self, prefix: &str, after: &str) -> Result<Option<super::Listed>, BucketError> {
         let reply = self
             .client
             .list_objects_v2()
             .bucket(self.name())
             .prefix(prefix)
+            .set_start_after(Some(after.to_owned()).filter(|after| !after.is_empty()))
             .max_keys(1)
             .set_expected_bucket_owner(self.owner())
             .send()

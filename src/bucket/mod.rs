@@ -22,6 +22,8 @@ mod road;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use sha2::{Digest as _, Sha256};
+
 pub use archive::{Archive, Asked, Shelf, Tier};
 pub use body::{PartBody, StreamFeed, stream};
 pub use error::{BucketError, ErrorKind};
@@ -81,6 +83,28 @@ impl Bucket {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.settings.bucket
+    }
+
+    /// Name of a directory for what is remembered of it: its own name, the store's, and eight digits by which stores
+    /// are told apart whose buckets have one name.
+    #[must_use]
+    pub fn directory(&self) -> String {
+        let settings = &self.settings;
+        let host = settings.endpoint_url.as_deref().map(|url| {
+            let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+            host.split('/').next().unwrap_or(host).to_ascii_lowercase()
+        });
+        // However AWS is reached, a bucket's name stands for one bucket of a partition.
+        let store = match host {
+            Some(host) if !self.is_aws() => host,
+            Some(host) if host.ends_with(".com.cn") => "aws-cn".to_owned(),
+            Some(_) | None => "aws".to_owned(),
+        };
+        let region = settings.region.as_deref().unwrap_or_default();
+        let owner = settings.expected_bucket_owner.as_deref().unwrap_or_default();
+        let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(format!("{store}\n{region}\n{owner}")).into();
+        let store = store.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-', "_");
+        format!("{}@{store}-{:08x}", self.name(), u32::from_be_bytes([a, b, c, d]))
     }
 
     /// `s3://bucket/key`, for people.

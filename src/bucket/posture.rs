@@ -61,6 +61,8 @@ pub struct LifecycleRule {
     pub prefix: String,
     /// Whether tags or sizes narrow it.
     pub narrowed: bool,
+    /// The tags that an object has to have, by name.
+    pub tags: Vec<(String, String)>,
     /// Days after which incomplete uploads are aborted.
     pub abort_days: Option<i32>,
     /// Days after which objects expire.
@@ -230,11 +232,14 @@ fn lifecycle_rule(rule: &aws_sdk_s3::types::LifecycleRule) -> LifecycleRule {
             || and.object_size_greater_than().is_some()
             || and.object_size_less_than().is_some()
     });
+    let tags = filter.and_then(|filter| filter.tag()).into_iter();
+    let tags = tags.chain(and.into_iter().flat_map(aws_sdk_s3::types::LifecycleRuleAndOperator::tags));
     LifecycleRule {
         id: rule.id().unwrap_or_default().to_owned(),
         enabled: *rule.status() == aws_sdk_s3::types::ExpirationStatus::Enabled,
         prefix: prefix.unwrap_or_default().to_owned(),
         narrowed,
+        tags: tags.map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
         abort_days: rule
             .abort_incomplete_multipart_upload()
             .and_then(aws_sdk_s3::types::AbortIncompleteMultipartUpload::days_after_initiation),

@@ -44,7 +44,7 @@ impl Catalog {
         for (id, object) in history.0.iter().filter(|(id, _)| alike(id)).take(count) {
             let copy = ObjectKey::new(object.key.clone()).ok().map(|key| self.copy(&key, id));
             match copy {
-                Some(Known::Stored(manifest)) => manifests.push(*manifest),
+                Some(Known::Stored(manifest) | Known::Copied(manifest)) => manifests.push(*manifest),
                 Some(Known::Absent | Known::Unknown) | None => wanted.push((id.clone(), object.clone())),
             }
         }

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU32;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::expired::{Expired, Recorded};
 use super::proof::{self, ProofMark, Shown, proof_mark};
 use super::{Catalog, READERS};
 use crate::bucket::{BucketError, CatalogEntry, Listed};
@@ -27,6 +28,8 @@ pub struct Entry {
 pub struct Loaded {
     /// Stored sets by their id.
     pub entries: BTreeMap<SetId, Entry>,
+    /// Sets that the bucket's own rule removed at their age; they are no loss, and no backup.
+    pub expired: Expired,
     /// Sets whose manifests cannot be read or understood.
     pub unreadable: BTreeSet<SetId>,
     /// Records that cannot be read or understood.
@@ -68,7 +71,7 @@ impl Catalog {
     /// The manifests that this host has copies of, for an identity that may not read the bucket's. Blocks.
     pub fn copies(&self) -> impl Iterator<Item = Manifest> {
         self.local.all().filter_map(|(key, bytes)| match self.bucket.layout().catalog_entry(&key)? {
-            CatalogEntry::Manifest(id) => Manifest::from_json(&bytes, &id).ok(),
+            CatalogEntry::Manifest(id) => self.manifest(&bytes, &id).ok(),
             CatalogEntry::Proof(_) => None,
         })
     }
@@ -80,6 +83,7 @@ impl Catalog {
         let listed =
             self.policy.run("list the catalog", &AtomicU32::new(0), || self.bucket.list(&prefix)).await?;
         let mut loaded = Loaded::default();
+        let mut recorded = Recorded::default();
         let mut proofs: BTreeMap<SetId, Vec<ProofMark>> = BTreeMap::new();
         let mut manifests = Vec::new();
         for object in listed {
@@ -99,7 +103,7 @@ impl Catalog {
                     // What was proven of a set that was replaced says nothing of the one that is there.
                     marks.retain(|mark| mark.at.timestamp() >= manifest.created.timestamp());
                     marks.sort_by_key(|mark| mark.at);
-                    loaded.entries.insert(id, Entry { manifest, proofs: marks });
+                    recorded.entries.insert(id, Entry { manifest, proofs: marks });
                 }
                 Err(error) => {
                     proofs.remove(&id);
@@ -115,7 +119,10 @@ impl Catalog {
         }
         // What was proven stays when the manifest is lost, and tells of the loss; what failed may have been removed.
         proofs.retain(|_, marks| marks.iter().any(|mark| mark.shown != Shown::Failed));
-        loaded.findings.extend(proofs.into_keys().map(|id| {
+        recorded.orphans = proofs;
+        loaded.expired = self.take_expired(&mut recorded, scope).await?;
+        loaded.entries = recorded.entries;
+        loaded.findings.extend(recorded.orphans.into_keys().map(|id| {
             Finding {
                 severity: Severity::Error,
                 subject: id.key(),

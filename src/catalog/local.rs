@@ -1,18 +1,20 @@
 //! Copies of manifests on this host. Losing them costs time or a comparison, never a backup; so a copy
-//! that cannot be written is a warning.
+//! that cannot be written or read is a warning.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::bucket::ObjectKey;
 
-/// `<state>/catalog/<bucket>/<manifest key>`.
+/// `<state>/catalog/<bucket and store>/<manifest key>`. A copy speaks of one store: in another one with a bucket of
+/// that name nothing is stored.
 #[derive(Debug, Clone)]
 pub(super) struct LocalCopies {
     root: PathBuf,
 }
 
 impl LocalCopies {
+    /// Of a bucket by [`crate::bucket::Bucket::directory`].
     pub(super) fn new(dir: &Path, bucket: &str) -> Self {
         Self { root: dir.join(bucket) }
     }
@@ -23,15 +25,31 @@ impl LocalCopies {
     }
 
     pub(super) fn read(&self, key: &ObjectKey) -> Option<Vec<u8>> {
-        std::fs::read(self.path(key)).ok()
+        read(&self.path(key))
+    }
+
+    /// That what [`Self::read`] gave is no manifest.
+    pub(super) fn is_damaged(&self, key: &ObjectKey, why: &str) {
+        unreadable(&self.path(key), why);
     }
 
     /// Every copy that can be read, with its key.
     pub(super) fn all(&self) -> impl Iterator<Item = (String, Vec<u8>)> {
-        let entries = walkdir::WalkDir::new(&self.root).into_iter().filter_map(Result::ok);
+        let entries = walkdir::WalkDir::new(&self.root).into_iter().filter_map(|entry| {
+            let missing = |error: &walkdir::Error| {
+                error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound)
+            };
+            entry
+                .inspect_err(|error| {
+                    if !missing(error) {
+                        unreadable(error.path().unwrap_or(&self.root), error);
+                    }
+                })
+                .ok()
+        });
         entries.filter(|entry| entry.file_type().is_file()).filter_map(|entry| {
             let key = entry.path().strip_prefix(&self.root).ok()?.to_str()?.to_owned();
-            Some((key, std::fs::read(entry.path()).ok()?))
+            Some((key, read(entry.path())?))
         })
     }
 
@@ -41,6 +59,25 @@ impl LocalCopies {
             tracing::warn!("keep a copy of the manifest in {}: {error}", path.display());
         }
     }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            unreadable(path, error);
+            None
+        }
+    }
+}
+
+fn unreadable(path: &Path, why: impl std::fmt::Display) {
+    tracing::warn!(
+        "read this host's copy of a manifest in {}: {why}; going on as if it were not there: remove it where the disk is \
+         well",
+        path.display()
+    );
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -4,6 +4,8 @@
 //! confirmed or that was adopted after reading it; the copies on the host speed things up and serve identities that may not read, and may
 //! be lost without harm.
 
+mod astray;
+mod expired;
 mod history;
 mod loaded;
 mod local;
@@ -22,9 +24,10 @@ use tokio::task::JoinSet;
 use crate::bucket::{Bucket, BucketError, ErrorKind, KeyError, ObjectKey, Overwrite, PutOptions};
 use crate::formats::Judgement;
 use crate::manifest::{self, Manifest};
-use crate::model::{SetId, SetKind};
+use crate::model::{Expires, SetId, SetKind};
 use crate::retry::Policy;
 use crate::transfer::{AdoptedSet, ConfirmedSet};
+pub use expired::{Expired, is_going};
 pub use history::History;
 pub use loaded::{Entry, Loaded};
 use local::LocalCopies;
@@ -42,6 +45,8 @@ pub struct Catalog {
     bucket: Arc<Bucket>,
     local: LocalCopies,
     policy: Policy,
+    /// At what age the bucket's own rule removes sets.
+    expires: Expires,
     /// That this identity may not list is learnt once.
     may_not_list: Arc<AtomicBool>,
 }
@@ -51,6 +56,8 @@ pub struct Catalog {
 pub enum Known {
     /// It is stored.
     Stored(Box<Manifest>),
+    /// It is stored as this host's copy of its record says; this identity may not read the bucket's.
+    Copied(Box<Manifest>),
     /// It is not.
     Absent,
     /// This identity may not look, and this host has no copy.
@@ -102,9 +109,9 @@ pub struct Stamp {
 impl Catalog {
     /// The catalog of a bucket, with copies under `<state>/catalog`.
     #[must_use]
-    pub fn new(bucket: Arc<Bucket>, state: &Path, policy: Policy) -> Self {
-        let local = LocalCopies::new(&state.join("catalog"), bucket.name());
-        Self { bucket, local, policy, may_not_list: Arc::default() }
+    pub fn new(bucket: Arc<Bucket>, state: &Path, policy: Policy, expires: Expires) -> Self {
+        let local = LocalCopies::new(&state.join("catalog"), &bucket.directory());
+        Self { bucket, local, policy, expires, may_not_list: Arc::default() }
     }
 
     /// What is known of one set: from the bucket where this identity may read it, else from the copy.
@@ -113,7 +120,7 @@ impl Catalog {
             return Ok(Known::Absent);
         };
         match self.fetch(&key).await {
-            Ok(bytes) => match Manifest::from_json(&bytes, id) {
+            Ok(bytes) => match self.manifest(&bytes, id) {
                 Ok(manifest) => Ok(Known::Stored(Box::new(manifest))),
                 Err(why) => Err(damaged(&key, &why)),
             },
@@ -128,22 +135,26 @@ impl Catalog {
     /// Whether this host has a copy of the set's manifest: then it is stored, most likely.
     #[must_use]
     pub fn has_copy(&self, id: &SetId) -> bool {
-        self.bucket.layout().manifest(id).is_ok_and(|key| matches!(self.copy(&key, id), Known::Stored(_)))
+        self.bucket.layout().manifest(id).is_ok_and(|key| matches!(self.copy(&key, id), Known::Copied(_)))
     }
 
     /// What this host's copy says, for identities that may not read.
     fn copy(&self, key: &ObjectKey, id: &SetId) -> Known {
-        self.local
-            .read(key)
-            .and_then(|bytes| Manifest::from_json(&bytes, id).ok())
-            .map_or(Known::Unknown, |manifest| Known::Stored(Box::new(manifest)))
+        let Some(bytes) = self.local.read(key) else { return Known::Unknown };
+        match self.manifest(&bytes, id) {
+            Ok(manifest) => Known::Copied(Box::new(manifest)),
+            Err(why) => {
+                self.local.is_damaged(key, &why);
+                Known::Unknown
+            }
+        }
     }
 
     /// What is known of one set, and whether its objects are there: a record alone brings nothing back.
     pub async fn look_at(&self, id: &SetId) -> Result<InBucket, BucketError> {
         let known = self.lookup(id).await?;
         let lost = match &known {
-            Known::Stored(manifest) => self.look_for_objects(manifest).await?,
+            Known::Stored(manifest) | Known::Copied(manifest) => self.look_for_objects(manifest).await?,
             Known::Absent | Known::Unknown => None,
         };
         Ok(InBucket { known, lost })
@@ -173,7 +184,12 @@ impl Catalog {
             detail: error.to_string(),
         })?;
         let bytes = self.fetch(&key).await?;
-        Manifest::from_json(&bytes, id).map_err(|why| damaged(&key, &why))
+        self.manifest(&bytes, id).map_err(|why| damaged(&key, &why))
+    }
+
+    /// What the bytes of a record say of the set that it is filed under, or what is wrong with it.
+    fn manifest(&self, bytes: &[u8], id: &SetId) -> Result<Manifest, String> {
+        astray::read(bytes, id, self.bucket.layout())
     }
 
     async fn fetch(&self, key: &ObjectKey) -> Result<Vec<u8>, BucketError> {
@@ -252,11 +268,11 @@ impl Catalog {
             Ok(()) => {}
             // A reply that was lost, or another host that sent the same set at the same time.
             Err(error) if error.kind == ErrorKind::Precondition => match self.lookup(&manifest.id).await? {
-                Known::Stored(there) if there.same_content(&manifest) => {
+                Known::Stored(there) | Known::Copied(there) if there.same_content(&manifest) => {
                     self.local.write(&key, &there.to_json()?);
                     return Ok(*there);
                 }
-                Known::Stored(_) => return Err(CommitError::Other(manifest.id)),
+                Known::Stored(_) | Known::Copied(_) => return Err(CommitError::Other(manifest.id)),
                 Known::Absent | Known::Unknown => return Err(CommitError::NotCompared(manifest.id)),
             },
             Err(error) => return Err(error.into()),

@@ -31,7 +31,8 @@ pub enum Shown {
 }
 
 impl Shown {
-    const ALL: [Self; 5] = [Self::Stored, Self::Reread, Self::Drilled, Self::Restored, Self::Failed];
+    /// Every one. The auditor's policy (`deploy/aws/policies/auditor.json`) lists them too.
+    pub const ALL: [Self; 5] = [Self::Stored, Self::Reread, Self::Drilled, Self::Restored, Self::Failed];
 
     /// The word for tables, file names and JSON.
     #[must_use]

@@ -1,13 +1,13 @@
 //! How the bucket is set up, and whether S3's promises hold there.
 
-use super::{Area, Line, Outcome};
+use super::{Area, Line, Outcome, expiry};
 use crate::bucket::{
     Answer, BucketError, Encryption, ErrorKind, LifecycleRule, ObjectLock, Posture, Versioning,
 };
 use crate::config::{S3, Sse};
 use crate::model::Category;
 
-const AREA: Area = Area::Bucket;
+pub(super) const AREA: Area = Area::Bucket;
 
 /// The lines about what S3 tells of the bucket.
 #[must_use]
@@ -23,12 +23,36 @@ pub fn posture(posture: &Posture, settings: &S3, daily: bool) -> Vec<Line> {
         ownership(&posture.ownership),
         policy(&posture.policy_is_public),
     ];
-    lines.extend(lifecycle(&posture.lifecycle, &settings.prefix, &categories));
+    lines.extend(lifecycle(&posture.lifecycle, settings, &categories));
     lines.push(object_lock(&posture.object_lock));
     if let Some(lock) = lock {
         lines.push(default_retention(lock));
     }
     lines
+}
+
+/// The folder of one host, by its name in it.
+#[must_use]
+pub fn own_prefix(prefix: &str) -> Line {
+    Line::ok(AREA, "prefix", format!("{prefix}: this host's own, by its name"))
+}
+
+/// A folder that is no host's by its name; `other` is another host that sends to it.
+#[must_use]
+pub fn shared_prefix(prefix: &str, other: &Answer<Option<String>>) -> Line {
+    let what = "prefix";
+    let place = if prefix.is_empty() { "the top of the bucket" } else { prefix };
+    match other {
+        Err(error) => Line::unseen(AREA, what, "s3:ListBucket", error),
+        Ok(None) => Line::ok(AREA, what, format!("{place}: no other host sends to it")),
+        Ok(Some(host)) => Line::warn(
+            AREA,
+            what,
+            format!("{place}: the host {host} sends to it too"),
+            "of two backups with one app and name the second is refused or taken for stored: write {hostname} into [s3] \
+             prefix, as in \"backup/{hostname}\"; what is stored stays where it is",
+        ),
+    }
 }
 
 fn region(answer: &Answer<Option<String>>, configured: Option<&str>) -> Line {
@@ -124,17 +148,18 @@ fn policy(answer: &Answer<Option<bool>>) -> Line {
     }
 }
 
-/// Two lines: that incomplete uploads end, and what becomes of each category.
+/// That incomplete uploads end, what becomes of each category, and whether `[s3] expires` says the same.
 fn lifecycle(
     answer: &Answer<Option<Vec<LifecycleRule>>>,
-    prefix: &str,
+    settings: &S3,
     categories: &[Category],
-) -> [Line; 2] {
+) -> Vec<Line> {
+    let prefix = settings.prefix.as_str();
     let (uploads, expiry) = ("incomplete uploads", "expiry");
     let rules = match answer {
         Err(error) => {
             let unseen = |what: &str| Line::unseen(AREA, what, "s3:GetLifecycleConfiguration", error);
-            return [unseen(uploads), unseen(expiry)];
+            return vec![unseen(uploads), unseen(expiry)];
         }
         Ok(rules) => rules.as_deref().unwrap_or_default(),
     };
@@ -149,11 +174,15 @@ fn lifecycle(
             "add a lifecycle rule (AbortIncompleteMultipartUpload, 7 days): parts nobody sees are billed for ever",
         ),
     };
-    [uploads, expires(rules, prefix, categories, expiry)]
+    let expiry = expiry::rules(rules, prefix, categories, &settings.expires, expiry);
+    [uploads, expiry]
+        .into_iter()
+        .chain(expiry::repeated(rules, prefix, categories, &settings.expires))
+        .collect()
 }
 
 /// Whether a rule for `rule` is for everything under `prefix`.
-fn covers(rule: &str, prefix: &str) -> bool {
+pub(super) fn covers(rule: &str, prefix: &str) -> bool {
     rule.is_empty() || format!("{prefix}/").starts_with(rule)
 }
 
@@ -165,51 +194,6 @@ pub fn noncurrent_days(posture: &Posture, below: &str) -> Option<i32> {
     let inside =
         rules.iter().filter(|rule| rule.enabled && !rule.narrowed && below.starts_with(&rule.prefix));
     inside.filter_map(|rule| rule.noncurrent_days).min()
-}
-
-/// When a rule removes objects, if it does.
-fn when(rule: &LifecycleRule) -> Option<String> {
-    let after = rule.expire_days.map(|days| format!("after {days} days"));
-    after.or_else(|| rule.expire_date.as_ref().map(|day| format!("on {day}")))
-}
-
-fn expires(rules: &[LifecycleRule], prefix: &str, categories: &[Category], what: &str) -> Line {
-    let expiring: Vec<&LifecycleRule> =
-        rules.iter().filter(|rule| rule.enabled && when(rule).is_some()).collect();
-    let slash = if prefix.is_empty() { "" } else { "/" };
-    let of_catalog = format!("{prefix}{slash}_catalog");
-    if let Some(rule) = expiring.iter().find(|rule| rule.prefix.starts_with(&of_catalog)) {
-        let when = when(rule).unwrap_or_default();
-        return Line::warn(
-            AREA,
-            what,
-            format!("rule `{}` removes what is under `{}` {when}", rule.id, rule.prefix),
-            "manifests go and their backups stay, of which nothing is known then: give the rule the backups' own prefix",
-        );
-    }
-    let above = expiring.iter().find(|rule| !rule.narrowed && covers(&rule.prefix, prefix));
-    if let Some(rule) = above {
-        let when = when(rule).unwrap_or_default();
-        return Line::warn(
-            AREA,
-            what,
-            format!("rule `{}` removes everything under `{}` {when}", rule.id, rule.prefix),
-            "manifests and monthly backups go with the rest: give each category a rule of its own",
-        );
-    }
-    let rule_text = |rule: &&LifecycleRule| format!("`{}` {}", rule.prefix, when(rule).unwrap_or_default());
-    let named = |category: &Category| {
-        expiring.iter().any(|rule| rule.prefix.split('/').any(|part| part == category.as_str()))
-    };
-    let kept: Vec<&str> = categories.iter().filter(|one| !named(one)).map(|one| one.as_str()).collect();
-    let seen = match (expiring.is_empty(), kept.is_empty()) {
-        (true, _) => "no lifecycle rule removes backups".to_owned(),
-        (false, kept_none) => {
-            let rules = expiring.iter().map(rule_text).collect::<Vec<_>>().join(", ");
-            if kept_none { rules } else { format!("{rules}; without a rule: {}", kept.join(", ")) }
-        }
-    };
-    Line::ok(AREA, what, seen)
 }
 
 fn object_lock(answer: &Answer<Option<ObjectLock>>) -> Line {

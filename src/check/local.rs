@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Area, Line, bytes};
 use crate::lock::Holder;
+use crate::model::Engine;
 
 const AREA: Area = Area::Local;
 
@@ -103,6 +104,24 @@ pub fn source(engine: &str, dir: &Path, facts: &SourceFacts) -> Line {
     Line::ok(AREA, what, format!("{}: {files} can be read{part}", dir.display()))
 }
 
+/// What `[[expect]]` says of the engines that are backed up; `unexpected` are those of which it says nothing.
+#[must_use]
+pub fn expected(engines: usize, unexpected: &[Engine]) -> Line {
+    let what = "expectations";
+    if unexpected.is_empty() {
+        return Line::ok(AREA, what, "backups of every engine here are expected ([[expect]])");
+    }
+    let advice =
+        "write an [[expect]] for each engine, as the example has it: a run ends with 1 where one is missing";
+    let seen = if unexpected.len() == engines {
+        "nothing is expected ([[expect]]): a backup that stops is not missed".to_owned()
+    } else {
+        let names: Vec<&str> = unexpected.iter().map(|engine| engine.as_str()).collect();
+        format!("nothing is expected of {} ([[expect]]): a backup that stops is not missed", names.join(", "))
+    };
+    Line::warn(AREA, what, seen, advice)
+}
+
 /// A directory that is written to.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -118,6 +137,21 @@ pub struct Place {
     pub free: u64,
     /// Bytes that are wanted there at once, where that is known.
     pub wanted: u64,
+    /// Who else may write in it, where it is there and that matters.
+    pub open_to: Option<String>,
+}
+
+/// Who besides root and the run's user may write in a directory of these permission bits: whoever can, can make a
+/// run forget what it did not store, or write in another place.
+#[must_use]
+pub fn open_to(mode: u32, (owner, group): (u32, u32), user: u32) -> Option<String> {
+    if owner != 0 && owner != user {
+        return Some(format!("user {owner}, who owns it"));
+    }
+    if mode & 0o002 != 0 {
+        return Some("everybody".to_owned());
+    }
+    (mode & 0o020 != 0 && group != 0).then(|| format!("group {group}"))
 }
 
 /// Space and rights.
@@ -128,6 +162,14 @@ pub fn place(place: &Place) -> Line {
         let advice =
             format!("make {dir} writable for this user, or name another directory in the configuration");
         return Line::fail(AREA, place.what, format!("{dir}: {why}"), advice);
+    }
+    if let Some(others) = &place.open_to {
+        let seen = format!("{dir} may be written by {others}");
+        let advice = format!(
+            "others may remove what was told there, or lead a run astray: give it to the user of the runs, and chmod 750 \
+             {dir}"
+        );
+        return Line::fail(AREA, place.what, seen, advice);
     }
     let made = if place.exists { "" } else { " (will be made)" };
     let seen = format!("{dir}{made}: writable, {} free", bytes(place.free));

@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod certificate;
+mod expiry;
 pub mod findings;
 pub mod identity;
 pub mod local;

@@ -241,12 +241,14 @@ pub fn answer(took: Option<Duration>, error: Option<&BucketError>, bucket: &str,
     let what = "answer";
     let Some(took) = took else {
         return match error {
-            Some(error) if error.kind == ErrorKind::Credentials => Line::unknown(
-                AREA,
-                what,
-                "not asked: there are no credentials to ask with",
-                "see the line `credentials`",
-            ),
+            Some(error) if matches!(error.kind, ErrorKind::Credentials | ErrorKind::CredentialsSource) => {
+                Line::unknown(
+                    AREA,
+                    what,
+                    "not asked: there are no credentials to ask with",
+                    "see the line `credentials`",
+                )
+            }
             Some(error) => {
                 let broken = way.iter().find(|line| line.area == AREA && line.is_failure());
                 let advice = broken.map(|line| format!("see the line `{}`", line.what));

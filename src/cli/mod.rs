@@ -68,7 +68,7 @@ Exit codes:
   3  nothing was found to do
   4  another run holds the lock
   5  the bucket cannot be reached or refuses these credentials; nothing was done
-  129, 130, 143  interrupted; what was begun resumes next time";
+  129, 130, 143  interrupted; what was begun resumes when its day is sent again";
 
 /// Options that stand before or after any command.
 #[derive(Debug, Clone, Args)]

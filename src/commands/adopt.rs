@@ -11,7 +11,7 @@ use crate::bucket::{Listed, ObjectKey};
 use crate::catalog::Stamp;
 use crate::codec::Identities;
 use crate::config::Config;
-use crate::formats::{self, Format, Judgement, compressed};
+use crate::formats::{self, Format, Judgement, Tap, sql_dump};
 use crate::model::{BackupDate, Engine, ExitCode, Selector, SetId, Severity, Verdict};
 use crate::transfer::{AdoptedSet, Downloader, RemoteFile};
 use crate::{causes, report, ui};
@@ -135,7 +135,7 @@ async fn one(
     Ok(judgement)
 }
 
-/// What its content says: a compressed dump is decoded as it is read, of others kilobytes are looked at.
+/// What its content says: a dump is watched as it is read, of others kilobytes are looked at.
 async fn read(
     downloader: &Downloader,
     id: SetId,
@@ -143,23 +143,26 @@ async fn read(
     key: ObjectKey,
 ) -> anyhow::Result<(AdoptedSet, Judgement)> {
     let name = id.name.to_string();
-    if let Some(Format::Compressed(kind)) = Format::of_name(&name) {
-        let mut decoding = Decoding(compressed::Tap::new(kind));
-        let adopted = downloader.adopt(id, date, key, &mut decoding).await?;
-        return Ok((adopted, decoding.0.finish()));
-    }
-    let adopted = downloader.adopt(id, date, key, &mut std::io::sink()).await?;
+    let mut watching = Watching(Format::of_name(&name).and_then(Tap::of));
+    let adopted = downloader.adopt(id, date, key, &mut watching).await?;
+    let dumps = match watching.0 {
+        Some(Tap::Compressed(tap)) => return Ok((adopted, tap.finish())),
+        Some(Tap::SqlDump(dumps)) => dumps,
+        None => sql_dump::Dumps::default(),
+    };
     let remote = RemoteFile::of(downloader, adopted.file())?;
     let judgement = tokio::task::spawn_blocking(move || formats::inspect(&name, &remote)).await??;
-    Ok((adopted, judgement))
+    Ok((adopted, sql_dump::counted(judgement, dumps)))
 }
 
-/// Hands every byte to the decoder; what that makes of them is its judgement's.
-struct Decoding(compressed::Tap);
+/// Hands every byte to the tap, where there is one; what that makes of them is its judgement's.
+struct Watching(Option<Tap>);
 
-impl std::io::Write for Decoding {
+impl std::io::Write for Watching {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.feed(bytes);
+        if let Some(tap) = &mut self.0 {
+            tap.feed(bytes);
+        }
         Ok(bytes.len())
     }
 

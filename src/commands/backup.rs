@@ -12,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::Deadline;
 use super::deliver::Delivery;
-use super::expected::{self, Dated};
+use super::expected::{self, Seen};
 use super::found::{self, Found};
 use super::inspecting::Inspector;
 use super::late::{First, Late};
 use super::setup::{Failure, Site};
+use super::signals::Signals;
 use super::steps::{is_shipped, log_passed, log_step, passed_report, planned, set_report, unreadable};
 use crate::bucket::{BucketError, Overwrite};
 use crate::codec;
 use crate::config::{Backup, Config};
-use crate::expect::Days;
+use crate::expect::{Dated, Days};
 use crate::inspect;
 use crate::model::{DateRange, ExitCode, Finding, Severity, Target};
 use crate::neighbour;
@@ -64,31 +65,30 @@ struct Planned {
 pub(super) struct Run<'c> {
     pub(super) config: &'c Config,
     pub(super) request: Request,
+    pub(super) signals: Signals,
     pub(super) cancel: CancellationToken,
+    /// What was amiss before it began.
+    pub(super) before: Vec<Finding>,
     pub(super) lines: ui::Lines,
     pub(super) host: String,
     pub(super) id: String,
     pub(super) started: DateTime<Local>,
     pub(super) clock: Instant,
     /// Since when it is to end.
-    interrupted: OnceLock<tokio::time::Instant>,
+    pub(super) interrupted: OnceLock<tokio::time::Instant>,
 }
 
 impl<'c> Run<'c> {
     /// A run that begins now.
     #[must_use]
-    pub(super) fn new(
-        config: &'c Config,
-        request: Request,
-        cancel: CancellationToken,
-        lines: ui::Lines,
-    ) -> Self {
+    pub(super) fn new(config: &'c Config, request: Request, signals: Signals, lines: ui::Lines) -> Self {
         let started = Local::now();
         let stamp = started.with_timezone(&Utc).format("%Y%m%dT%H%M%SZ");
         let id = format!("{stamp}-{}-{}", request.target, std::process::id());
         let host = crate::source::host_name();
-        let (clock, interrupted) = (Instant::now(), OnceLock::new());
-        Self { config, request, cancel, lines, host, id, started, clock, interrupted }
+        let (cancel, before, clock) = (signals.token(), Vec::new(), Instant::now());
+        let interrupted = OnceLock::new();
+        Self { config, request, signals, cancel, before, lines, host, id, started, clock, interrupted }
     }
 
     /// The plan alone: reads disk and catalog, writes nothing.
@@ -99,7 +99,7 @@ impl<'c> Run<'c> {
             site.reach().await?;
         }
         let passed = found.passed.iter().map(passed_report).collect();
-        let apps = found.apps.clone();
+        let seen = Seen::of(self.config, &found);
         // A run waits for these.
         let awaited = expected::awaited(self.config, &found.passed);
         let Planned { steps, mut findings, stored } = self.plan(&site, found).await;
@@ -110,9 +110,10 @@ impl<'c> Run<'c> {
         let sets: Vec<SetReport> = steps.iter().map(planned).collect();
         if !self.config.expect.is_empty() {
             let missing =
-                expected::missing(self.config, &site, self.expected_of(), &sets, (apps, stored)).await;
+                expected::missing(self.config, &site, self.expected_of(), &sets, (seen, stored)).await;
             findings.extend(missing.into_iter().filter(|finding| !awaited.contains(&finding.subject)));
         }
+        findings.extend(self.left_by_earlier(&site, &sets).await);
         Ok(RunReport { passed, ..self.report(sets, findings) })
     }
 
@@ -125,8 +126,10 @@ impl<'c> Run<'c> {
         for passed in found.passed.iter().filter(|passed| !passed.is_unfinished()) {
             log_passed(passed);
         }
-        let known_apps = found.apps.clone();
+        let seen = Seen::of(self.config, &found);
         let first = First::new(&found.sets, &found.passed);
+        let rules = &self.config.backup.categories;
+        self.keep_begun(found.sets.iter().map(|set| (set, plan::identify(set, rules))));
         let site = Site::new(self.config).await?;
         neighbour::step_back(self.config.backup.nice, self.config.backup.io_class)
             .unwrap_or_else(|error| tracing::warn!("go behind others at processor and disk: {error}"));
@@ -157,7 +160,6 @@ impl<'c> Run<'c> {
             }
         }
         if let Some(late) = deadline.and_then(|deadline| deadline.at_the_end(&sets)) {
-            tracing::warn!("[LATE] {}: {}; {}", late.subject, late.what, late.advice);
             findings.push(late);
         }
         // After all else, so that what this run went on with is none of it.
@@ -165,18 +167,24 @@ impl<'c> Run<'c> {
         // An interrupted run does neither, nor goes on with them.
         let _ = self.unless_cancelled(sweeper.sweep(self.config.backup.abort_after)).await;
         if !self.config.expect.is_empty() {
-            let known = (known_apps, stored);
+            let known = (seen, stored);
             let missing = expected::missing(self.config, &site, self.expected_of(), &sets, known);
             findings.extend(self.unless_cancelled(missing).await.unwrap_or_default());
         }
+        let left = self.unless_cancelled(self.left_by_earlier(&site, &sets)).await;
+        findings.extend(left.unwrap_or_default());
+        findings.splice(0..0, self.before.iter().cloned());
         let mut report = self.report(sets, findings);
         // Nothing got through, and only because the bucket refuses us: then no record would either.
         if nothing_but_bucket_errors(&report.sets, &errors) {
-            report.exit_code = ExitCode::NoBucket.number();
+            report.exit_code = self.signals.exit_code().unwrap_or(ExitCode::NoBucket).number();
+            self.keep(&report);
         } else {
             let recorded = self.in_time(GRACE * 2, self.record(&site, &mut report)).await;
             if !recorded {
                 tracing::warn!("interrupted: the run record is not in the bucket");
+                report.exit_code = self.exit_code(&report.sets, &report.findings);
+                self.keep(&report);
             }
         }
         Ok(report)

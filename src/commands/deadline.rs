@@ -122,10 +122,7 @@ fn clock(at: NaiveDateTime, now: NaiveDateTime) -> String {
 
 /// The rate of the newest run on this host that sent something.
 fn earlier_rate(runs: &Path) -> Option<Rate> {
-    let mut names: Vec<_> = std::fs::read_dir(runs).ok()?.flatten().map(|entry| entry.path()).collect();
-    // Their names begin with the time in UTC.
-    names.sort();
-    names.iter().rev().take(100).find_map(|path| {
+    super::earlier::files(runs).iter().rev().take(100).find_map(|path| {
         let run: RunReport = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         let time = Duration::try_from_secs_f64(run.seconds).ok()?;
         forecast::rate(run.bytes, time)

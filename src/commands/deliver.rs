@@ -65,7 +65,7 @@ impl Delivery {
     async fn ship(&self, step: Step, begun: Instant) -> (SetReport, Option<BucketError>) {
         let mut report = set_report(&step, Status::Failed, String::new());
         let watch =
-            inspect::compression(&step.set).map(|kind| Watch { kind, refuse: self.inspector.refuses() });
+            inspect::watched(&step.set).map(|format| Watch { format, refuse: self.inspector.refuses() });
         let rank = self.rank(&step);
         let recipe = self.inspector.recipe(step.id.engine);
         let source = self.inspector.source(step.id.engine).cloned();
@@ -178,6 +178,7 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         | FileError::Damaged { .. }
         | FileError::TooLarge { .. }
         | FileError::Key(_)
+        | FileError::Spool { .. }
         | FileError::Bucket(_)
         | FileError::Internal(_) => Status::Failed,
     };
@@ -189,7 +190,8 @@ fn failed(mut report: SetReport, error: ShipError) -> (SetReport, Option<BucketE
         error.first.advice()
     );
     let cause = match error.first {
-        FileError::Bucket(error) => Some(error),
+        // Exit code 5 says that nothing was done.
+        FileError::Bucket(cause) if !error.arrived => Some(cause),
         _ => None,
     };
     (report, cause)

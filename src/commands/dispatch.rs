@@ -13,8 +13,8 @@ use super::setup::{Failure, Site};
 use super::signals::Signals;
 use super::telling::{failure_as_json, last_line};
 use super::{
-    adopt, check, completions, config_check, drill, estimate, list, man, policy, restore, show, status,
-    verify, zone,
+    adopt, check, completions, config_check, drill, earlier, estimate, list, man, policy, restore, show,
+    status, verify, zone,
 };
 use crate::bucket::{Overwrite, Tier};
 use crate::calendar::{self, Day};
@@ -25,8 +25,8 @@ use crate::cli::{
 };
 use crate::config::Config;
 use crate::lock::{Lock, LockError};
-use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, Verbosity};
-use crate::model::{ExitCode, Severity};
+use crate::log::{self, FileOptions, Log, LogGuard, LogOptions, SweepReport, Verbosity};
+use crate::model::{ExitCode, Finding, Severity};
 use crate::report::{self, RunReport};
 use crate::restore::Existing;
 use crate::ui;
@@ -156,11 +156,11 @@ impl Terminal {
         if args.dry_run {
             let _log = self.terminal_log();
             let signals = listen()?;
-            let run = Run::new(config, request, signals.token(), self.lines.clone());
+            let run = Run::new(config, request, signals.clone(), self.lines.clone());
             let planned = async { self.tell_plan(&run.plan_only().await?, args.json) };
             return Box::pin(interruptible(planned, &signals)).await;
         }
-        let _lock = Lock::acquire(&config.state.dir, &args.target.to_string()).map_err(lock_failure)?;
+        let lock = Lock::acquire(&config.state.dir, &args.target.to_string()).map_err(lock_failure)?;
         let started = Local::now();
         let file = FileOptions {
             dir: config.log.dir.clone(),
@@ -170,11 +170,14 @@ impl Terminal {
         };
         let log = self.log(Some(file));
         let signals = listen()?;
-        let run = Run::new(config, request, signals.token(), self.lines.clone());
+        let before = lock.cut_off().map(earlier::cut_off).into_iter().collect();
+        let run = Run { before, ..Run::new(config, request, signals.clone(), self.lines.clone()) };
         let ended = Box::pin(run.execute()).await;
         let code = match &ended {
-            Ok(report) => self.tell_run(report, args.json, &signals)?,
+            Ok(report) => self.tell_run(report, args.json),
             Err(failure) => {
+                run.keep_failed(failure);
+                tell_findings(&run.before);
                 tracing::error!("{}", causes::told(failure.error.as_ref()));
                 let code = signals.exit_code().unwrap_or(failure.code);
                 if args.json {
@@ -183,7 +186,7 @@ impl Terminal {
                 code
             }
         };
-        sweep_logs(config, &log);
+        sweep(config, &log);
         last_line(ended.as_ref().ok());
         if log.lost_lines() > 0 {
             ui::notice(&format!("warning: {} lines could not be written to the log file", log.lost_lines()));
@@ -201,24 +204,28 @@ impl Terminal {
         Ok(code)
     }
 
-    fn tell_run(&self, report: &RunReport, json: bool, signals: &Signals) -> Result<ExitCode, Failure> {
-        if json {
-            ui::result(&json_text(report)?).map_err(anyhow::Error::from)?;
-        } else if !report.sets.is_empty() && (!self.quiet || report.exit_code != ExitCode::Done.number()) {
-            ui::result(&report::summary_table(&report.sets)).map_err(anyhow::Error::from)?;
-        }
-        for finding in &report.findings {
-            if finding.severity == Severity::Error {
-                tracing::error!("[FINDING] {}: {}; {}", finding.subject, finding.what, finding.advice);
-            }
-        }
+    /// What is amiss first: a table that cannot be written must not hide it.
+    fn tell_run(&self, report: &RunReport, json: bool) -> ExitCode {
+        tell_findings(&report.findings);
         let code = match report.exit_code {
             0 => ExitCode::Done,
             3 => ExitCode::NothingFound,
             5 => ExitCode::NoBucket,
+            130 => ExitCode::Interrupted,
+            143 => ExitCode::Terminated,
             _ => ExitCode::Failed,
         };
-        Ok(signals.exit_code().unwrap_or(code))
+        let text = if json {
+            json_text(report)
+        } else if report.sets.is_empty() || (self.quiet && code == ExitCode::Done) {
+            return code;
+        } else {
+            Ok(report::summary_table(&report.sets))
+        };
+        let written = text.and_then(|text| Ok(ui::result(&text).map_err(anyhow::Error::from)?));
+        let Err(failure) = written else { return code };
+        tracing::error!("{}", causes::told(failure.error.as_ref()));
+        if matches!(code, ExitCode::Done | ExitCode::NothingFound) { ExitCode::Failed } else { code }
     }
 
     async fn restore(&self, config: &Config, args: RestoreArgs) -> Result<ExitCode, Failure> {
@@ -294,6 +301,15 @@ impl Terminal {
         Err(Failure::usage(anyhow::anyhow!(
             "this dbbackup was built without its embedded S3 server: build it with `--features embedded`"
         )))
+    }
+}
+
+fn tell_findings(findings: &[Finding]) {
+    for Finding { severity, subject, what, advice } in findings {
+        match severity {
+            Severity::Error => tracing::error!("[FINDING] {subject}: {what}; {advice}"),
+            Severity::Warning => tracing::warn!("[FINDING] {subject}: {what}; {advice}"),
+        }
     }
 }
 
@@ -375,16 +391,26 @@ fn lock_failure(error: LockError) -> Failure {
     Failure { code, error: error.into() }
 }
 
-fn sweep_logs(config: &Config, log: &LogGuard) {
-    let swept = log::sweep(&config.log.dir, config.log.keep_days, std::time::SystemTime::now(), log.path());
-    for (path, why) in &swept.failed {
-        tracing::warn!("remove the old log {}: {why}", path.display());
+/// Removes what is older than `[log] keep_days`: log files, and this host's records of runs but for those that the
+/// next run looks into.
+fn sweep(config: &Config, log: &LogGuard) {
+    let (now, days) = (std::time::SystemTime::now(), config.log.keep_days);
+    let logs = log::sweep(&config.log.dir, days, now, log.path());
+    let runs = config.state.dir.join("runs");
+    let records = if runs.exists() {
+        log::sweep_files(&runs, days.max(earlier::DAYS + 1), now, earlier::is_record)
+    } else {
+        SweepReport::default()
+    };
+    for (what, swept) in [("log", &logs), ("record of runs", &records)] {
+        for (path, why) in &swept.failed {
+            tracing::warn!("remove the old {what} {}: {why}", path.display());
+        }
     }
-    if !swept.removed.is_empty() {
-        tracing::info!(
-            "{} log files older than {} days were removed",
-            swept.removed.len(),
-            config.log.keep_days
-        );
+    if !logs.removed.is_empty() {
+        tracing::info!("{} log files older than {days} days were removed", logs.removed.len());
+    }
+    if !records.removed.is_empty() {
+        tracing::debug!("{} records of runs older than that were removed", records.removed.len());
     }
 }

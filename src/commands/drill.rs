@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::drill::room::{EMPTY_SERVER, LOADED, Room};
 use crate::drill::scratch::{Scratch, sweep};
 use crate::drill::{NoGood, Throwaway};
-use crate::formats::{self, Format, compressed};
+use crate::formats::{self, Format};
 use crate::inspect::{self, Checked};
 use crate::manifest::Manifest;
 use crate::model::{Engine, ExitCode, Selector, SetKind, Severity, Verdict};
@@ -352,11 +352,8 @@ async fn inspected(files: Vec<PathBuf>) -> anyhow::Result<(serde_json::Value, Op
         for path in &files {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let file = std::fs::File::open(path).with_context(|| format!("read {}", path.display()))?;
-            let judgement = match Format::of_name(&name) {
-                Some(Format::Compressed(kind)) => compressed::judge(kind, file),
-                Some(Format::SqlDump | Format::Mtf) | None => formats::inspect(&name, &file),
-            };
-            let judgement = judgement.with_context(|| format!("read {}", path.display()))?;
+            let judgement =
+                formats::inspect_all(&name, &file).with_context(|| format!("read {}", path.display()))?;
             if let Some(bytes) = judgement.facts.decoded_bytes {
                 *decoded.get_or_insert(0) += bytes;
             }

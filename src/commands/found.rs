@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::setup::Failure;
 use crate::config::{Config, Source};
 use crate::engines::{self, BackupSet, Passed, SourceError};
+use crate::expect::Schedule;
 use crate::model::{DateRange, Engine, Finding, RelPath, Severity, Target};
 
 /// Sets found on the disk, before the bucket was asked.
@@ -41,7 +42,11 @@ fn look(config: &Config, target: Target, dates: DateRange) -> Result<Found, Fail
             )));
         };
         // A backup of it is missed where there is none: because it was asked for, or is expected.
-        let missed = target.names(engine) || config.expect.iter().any(|expect| expect.engine == engine);
+        let missed = target.names(engine)
+            || config
+                .expect
+                .iter()
+                .any(|expect| expect.engine == engine && expect.schedule != Schedule::Never);
         search(engine, source, dates, missed, &mut found);
     }
     Ok(found)

@@ -237,11 +237,11 @@ impl Inspector {
         self.decide(step, judgement)
     }
 
-    /// What is recorded of a set that was sent: what decoding it on the way said goes before what its
-    /// first bytes did.
+    /// What is recorded of a set that was sent: what was seen on the way goes before what kilobytes of it
+    /// said.
     pub(super) fn after(&self, confirmed: &ConfirmedSet, before: Option<Judgement>) -> Option<Judgement> {
         let mut judgement = match (before, confirmed.judgement()) {
-            (Some(before), Some(tapped)) => inspect::decoded(confirmed.set(), before, tapped.clone()),
+            (Some(before), Some(tapped)) => inspect::passed(confirmed.set(), before, tapped.clone()),
             (before, tapped) => before.or_else(|| tapped.cloned())?,
         };
         if self.strict {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inspecting::pause;
 use crate::config::{Config, Source};
-use crate::engines::{self, BackupSet, Passed};
+use crate::engines::{self, BackupSet, Passed, Why};
 use crate::model::{DateRange, Engine, Finding, Severity, Target};
 use crate::source::Stamp;
 use crate::source::settle::finished_name;
@@ -165,7 +165,12 @@ fn findings(
             let new = !first.sets.contains_key(&set.path) && has_the_name(path, &set.path);
             new || came_of(path, &set.path)
         };
-        !is_here(path) && !is_out_of_sight(path) && !look.sets.iter().any(came)
+        // What is almost a backup is told as that.
+        let near = |other: &Passed| matches!(other.why, Why::NearMiss(_)) && came_of(path, &other.path);
+        !is_here(path)
+            && !is_out_of_sight(path)
+            && !look.sets.iter().any(came)
+            && !look.passed.iter().any(near)
     });
     findings.extend(gone.map(|passed| Finding {
         severity: Severity::Error,

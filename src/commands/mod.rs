@@ -14,6 +14,7 @@ mod deliver;
 mod demo;
 mod dispatch;
 mod drill;
+mod earlier;
 mod estimate;
 mod expected;
 mod found;

@@ -188,6 +188,12 @@ async fn find(site: &Site, what: &What) -> Result<Located, Failure> {
                     if manifest.is_cut_short() { "it is cut short" } else { "its date lies in the future" };
                 tracing::warn!("{} is newer and passed over: {why}", manifest.id);
             }
+            for Entry { manifest, .. } in loaded.expired.entries.values().filter(newer) {
+                tracing::warn!(
+                    "{} is newer and passed over: by its age the bucket has removed it ([s3] expires)",
+                    manifest.id
+                );
+            }
             if entry.manifest.needs_another() {
                 tracing::warn!(
                     "{} restores only on top of the full backup before it: see `dbbackup list {selector}`",

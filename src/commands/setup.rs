@@ -91,7 +91,8 @@ impl Site {
         let bucket = Arc::new(bucket.limited(backup.bandwidth.clone()));
         let policy = Policy::new(backup.attempts, backup.pauses.clone())
             .patient(bucket.clone(), backup.outage_patience);
-        let catalog = Catalog::new(bucket.clone(), &config.state.dir, policy.clone());
+        let expires = config.s3.expires.clone();
+        let catalog = Catalog::new(bucket.clone(), &config.state.dir, policy.clone(), expires);
         Ok(Self { bucket, catalog, policy })
     }
 

@@ -54,7 +54,11 @@ async fn find(site: &Site, key: &str) -> Result<Entry, Failure> {
         Err(error) => return Err(error.into()),
     };
     let loaded = site.catalog.load(&format!("{}/", id.key())).await?;
-    loaded.entries.into_values().find(|entry| entry.manifest.id == id).ok_or_else(|| {
+    if loaded.expired.entries.contains_key(&id) {
+        tracing::warn!("{id} has expired: by its age the bucket has removed what was stored ([s3] expires)");
+    }
+    let mut entries = loaded.entries.into_values().chain(loaded.expired.entries.into_values());
+    entries.find(|entry| entry.manifest.id == id).ok_or_else(|| {
         Failure::from(anyhow::anyhow!(
             "the manifest of {id} cannot be listed: this identity may only read it"
         ))

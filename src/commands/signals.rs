@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::ExitCode;
+
+/// A process that has not ended so long after a signal is ended.
+const LAST: Duration = Duration::from_secs(9);
 
 /// Which signal came, if one did, and the token that tells everybody.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +21,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen. A second signal ends the process at once.
+    /// Begins to listen. A second signal ends the process at once, and so does time.
     pub(super) fn listen() -> std::io::Result<Self> {
         let this = Self::default();
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -25,19 +29,20 @@ impl Signals {
         let mut hangup = if ignores_hangup() { None } else { Some(signal(SignalKind::hangup())?) };
         let signals = this.clone();
         tokio::spawn(async move {
-            loop {
-                let code = tokio::select! {
+            let mut next = async || {
+                tokio::select! {
                     _ = interrupt.recv() => ExitCode::Interrupted,
                     _ = terminate.recv() => ExitCode::Terminated,
                     () = hung_up(&mut hangup) => ExitCode::HungUp,
-                };
-                if signals.token.is_cancelled() {
-                    std::process::exit(i32::from(code.number()));
                 }
-                tracing::warn!("interrupted: ending; a second signal ends at once");
-                signals.code.store(code.number(), Ordering::Relaxed);
-                signals.token.cancel();
-            }
+            };
+            let code = next().await;
+            tracing::warn!("interrupted: ending; a second signal ends at once");
+            signals.code.store(code.number(), Ordering::Relaxed);
+            signals.token.cancel();
+            // Whatever stands still then (a pipe that nobody reads, a dead network file system) never ends.
+            let code = tokio::time::timeout(LAST, next()).await.unwrap_or(code);
+            std::process::exit(i32::from(code.number()));
         });
         Ok(this)
     }

@@ -48,17 +48,18 @@ pub(super) async fn status(config: &Config, form: Form) -> Result<ExitCode, Fail
             return Err(failure);
         }
     };
-    let unreadable = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let state = status::overall(&apps, unreadable);
+    let unreadable: Vec<&Finding> =
+        findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let state = status::overall(&apps, unreadable.len());
     let text = match &form {
         Form::Table => table(&apps, &findings),
         Form::Json => {
             let document = serde_json::json!({ "state": state, "apps": apps, "findings": findings });
             serde_json::to_string_pretty(&document).map_err(anyhow::Error::from)?
         }
-        Form::Nagios => status::nagios(&apps, unreadable).1,
+        Form::Nagios => status::nagios(&apps, &unreadable).1,
         Form::Metrics(path) => {
-            let text = status::metrics(&apps, unreadable, Utc::now());
+            let text = status::metrics(&apps, unreadable.len(), Utc::now());
             replace(path, &text).with_context(|| format!("write metrics to {}", path.display()))?;
             String::new()
         }
@@ -70,7 +71,7 @@ pub(super) async fn status(config: &Config, form: Form) -> Result<ExitCode, Fail
         // Nagios' own codes: 1 is a warning and 2 critical.
         (State::Warning, Form::Nagios) => ExitCode::Failed,
         (State::Critical, Form::Nagios) => ExitCode::Usage,
-        (State::Ok | State::Warning, _) => ExitCode::Done,
+        (State::Retired | State::Ok | State::Warning, _) => ExitCode::Done,
         (State::Critical, _) => ExitCode::Failed,
     })
 }
@@ -86,8 +87,12 @@ async fn look(config: &Config) -> Result<(Vec<App>, Vec<Finding>), Failure> {
         listed.extend(objects);
     }
     let entries: Vec<Entry> = loaded.entries.into_values().collect();
-    let apps = status::judge(&entries, &listed, &config.expect, Local::now().naive_local());
-    Ok((apps, loaded.findings))
+    let now = Local::now().naive_local();
+    let mut apps = status::judge(&entries, &listed, &config.expect, now);
+    apps.extend(status::emptied(&apps, loaded.expired.entries.keys(), &config.expect, now));
+    let mut findings = loaded.findings;
+    findings.extend(status::day_directories(&entries, &config.expect));
+    Ok((apps, findings))
 }
 
 /// The collector must never see half a file: written beside it, then renamed. It runs as another user,

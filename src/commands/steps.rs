@@ -65,7 +65,7 @@ pub(super) fn log_step(step: &Step) {
         Action::Skip(reason @ SkipReason::StoredInPlain) => {
             tracing::warn!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
-        Action::Skip(reason @ SkipReason::Stored) => {
+        Action::Skip(reason @ (SkipReason::Stored | SkipReason::StoredByCopy)) => {
             tracing::info!(bytes = step.set.bytes(), "[SKIP] {}: {reason}", step.id);
         }
         Action::Refuse(reason) => {
@@ -83,9 +83,13 @@ pub(super) fn passed_report(passed: &Passed) -> PassedReport {
 pub(super) fn log_passed(passed: &Passed) {
     let path = passed.subject();
     match (&passed.why, passed.why.severity()) {
-        (Why::OtherDate(_) | Why::NotABackup, _) => tracing::debug!("[SKIP] {path}: {}", passed.why),
+        (Why::OtherDate(_) | Why::NotABackup | Why::SwitchedOff(_) | Why::Alike, _) => {
+            tracing::debug!("[SKIP] {path}: {}", passed.why);
+        }
         (_, Some(Severity::Error)) => tracing::error!("{path}: {}", passed.why),
-        (_, Some(Severity::Warning)) => tracing::warn!("[SKIP] {path}: {}", passed.why),
+        (_, Some(Severity::Warning)) => {
+            tracing::warn!("[SKIP] {path}: {}; {}", passed.why, passed.why.advice());
+        }
         (_, None) => tracing::info!("[SKIP] {path}: {}", passed.why),
     }
 }

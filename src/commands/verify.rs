@@ -15,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::on_disk::{self, OnDisk};
 use super::setup::{Failure, Site, identities, step_back};
 use crate::bucket::{BucketError, ErrorKind, ObjectKey};
-use crate::catalog::{Entry, Loaded, Shown};
+use crate::catalog::{self, Entry, Loaded, Shown};
 use crate::checksum::Digest;
 use crate::config::Config;
 use crate::manifest::{Manifest, StoredFile};
-use crate::model::{ExitCode, Selector, SetId, Severity};
+use crate::model::{ExitCode, Expires, Selector, SetId, Severity};
 use crate::printable::printable;
 use crate::transfer::{Downloader, FetchError, Wanted};
 use crate::verify::{self, Fault, Kind};
-use crate::{report, ui};
+use crate::{calendar, report, ui};
 
 /// Sets looked at together; their requests are small.
 const SETS_AT_ONCE: usize = 8;
@@ -51,6 +51,8 @@ struct Document {
     objects: usize,
     bytes: u64,
     good: usize,
+    /// Sets that the bucket's own rule removed at their age; none of `sets`.
+    expired: usize,
     recorded: usize,
     reread: bool,
     /// Objects that are encrypted to others than the identities given: compared as they are stored.
@@ -79,12 +81,13 @@ pub(super) async fn verify(
     let scope = query.selector.as_ref().map(Selector::scope).unwrap_or_default();
     let loaded = site.catalog.load(&scope).await?;
     let mut faults = record_faults(&loaded);
-    faults.extend(around(&site, &scope, &loaded).await?);
-    let entries: Vec<Entry> = loaded
-        .entries
-        .into_values()
-        .filter(|entry| query.selector.as_ref().is_none_or(|selector| selector.matches(&entry.manifest.id)))
-        .collect();
+    let Around { faults: strange, mut expired } = around(&site, &scope, &loaded, &config.s3.expires).await?;
+    faults.extend(strange);
+    let selected = |id: &SetId| query.selector.as_ref().is_none_or(|selector| selector.matches(id));
+    expired.extend(loaded.expired.entries.into_keys().chain(loaded.expired.proofs.into_keys()));
+    expired.retain(selected);
+    let entries: Vec<Entry> =
+        loaded.entries.into_values().filter(|entry| selected(&entry.manifest.id)).collect();
     let entries = sample(entries, query.sample);
     let sets = entries.len();
     let objects = entries.iter().map(|entry| entry.manifest.files.len()).sum();
@@ -115,6 +118,7 @@ pub(super) async fn verify(
         objects,
         bytes,
         good,
+        expired: expired.len(),
         recorded,
         reread: query.reread,
         sealed,
@@ -146,26 +150,39 @@ fn record_faults(loaded: &Loaded) -> Vec<Fault> {
     loaded.findings.iter().map(|finding| Fault { kind: Kind::Record, finding: finding.clone() }).collect()
 }
 
-/// What lies around the sets: objects without a manifest, uploads without an end.
-async fn around(site: &Site, scope: &str, loaded: &Loaded) -> Result<Vec<Fault>, Failure> {
+/// What lies around the sets.
+struct Around {
+    /// Objects without a manifest, uploads without an end.
+    faults: Vec<Fault>,
+    /// Sets of which the bucket's rule has taken the manifest, and not yet all objects.
+    expired: BTreeSet<SetId>,
+}
+
+async fn around(site: &Site, scope: &str, loaded: &Loaded, expires: &Expires) -> Result<Around, Failure> {
     let layout = site.bucket.layout();
     let prefix = format!("{}{scope}", layout.prefix());
     let listed = site.policy.run("list the bucket", &AtomicU32::new(0), || site.bucket.list(&prefix)).await?;
-    let known: BTreeSet<&str> = loaded
-        .entries
-        .values()
-        .flat_map(|entry| entry.manifest.files.iter().map(|file| file.key.as_str()))
-        .collect();
-    let sets: BTreeSet<&SetId> = loaded.entries.keys().collect();
+    // Of a set that is expiring something may be left.
+    let recorded = || loaded.entries.iter().chain(&loaded.expired.entries);
+    let known: BTreeSet<&str> =
+        recorded().flat_map(|(_, entry)| entry.manifest.files.iter().map(|file| file.key.as_str())).collect();
+    let sets: BTreeSet<&SetId> = recorded().map(|(id, _)| id).collect();
     let unreadable: BTreeSet<String> = loaded.unreadable.iter().map(SetId::key).collect();
     let mut faults = verify::strangers(&listed, &known, &sets, layout);
-    // What is wrong with those is told already, and with better advice.
+    let today = calendar::today().day();
+    // What is wrong with the unreadable is told already, and with better advice.
     faults.retain(|fault| fault.kind != Kind::Orphaned || !unreadable.contains(&fault.finding.subject));
+    let going = |fault: &Fault| {
+        let id = SetId::parse_key(&fault.finding.subject).ok().filter(|_| fault.kind == Kind::Orphaned)?;
+        catalog::is_going(&id, expires, today).then_some(id)
+    };
+    let leaving = faults.iter().filter_map(going).collect();
+    faults.retain(|fault| going(fault).is_none());
     match site.policy.ask("list unfinished uploads", || site.bucket.list_uploads(&prefix)).await {
         Ok(uploads) => faults.extend(verify::unfinished(&uploads)),
         Err(error) => tracing::warn!("unfinished uploads were not looked for: {error}"),
     }
-    Ok(faults)
+    Ok(Around { faults, expired: leaving })
 }
 
 /// `count` of them by chance, or all.
@@ -221,9 +238,7 @@ impl Checker {
     async fn set(&self, entry: &Entry) -> Result<Found, Failure> {
         let manifest = &entry.manifest;
         let begun = Instant::now();
-        let mut faults: Vec<Fault> =
-            verify::record(manifest, self.site.bucket.layout()).into_iter().collect();
-        faults.extend(self.record_itself(manifest).await?);
+        let mut faults: Vec<Fault> = self.record_itself(manifest).await?.into_iter().collect();
         for file in &manifest.files {
             faults.extend(self.object(file).await?);
         }
@@ -344,6 +359,7 @@ fn not_compared(key: &ObjectKey, error: BucketError) -> Result<Fault, Failure> {
         | ErrorKind::NotPrivate
         | ErrorKind::NoSuchBucket
         | ErrorKind::Credentials
+        | ErrorKind::CredentialsSource
         | ErrorKind::Expired => Err(error.into()),
         ErrorKind::NotFound
         | ErrorKind::NoSuchUpload
@@ -398,6 +414,13 @@ fn text(document: &Document) -> String {
         document.seconds,
         document.recorded,
     );
+    if document.expired > 0 {
+        let _infallible = writeln!(
+            text,
+            "{} more have expired: by its age the bucket has removed what was stored of each ([s3] expires)",
+            document.expired
+        );
+    }
     if let (Some(compared), Some(gone)) = (document.local_compared, document.local_gone) {
         let _infallible = writeln!(
             text,

@@ -1,5 +1,5 @@
-//! The time zone of `TZ`: of one that cannot be read UTC would be made without a word, and yesterday might be
-//! another day.
+//! The time zone, of `TZ` or of the system: of one that cannot be read UTC would be made without a word, and yesterday
+//! might be another day.
 
 use std::path::Path;
 
@@ -10,6 +10,9 @@ use super::setup::Failure;
 /// Where zones lie by name.
 const DIRS: [&str; 3] = ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo"];
 
+/// The zone of the system; where it is not there at all, UTC is meant.
+const SYSTEM: &str = "/etc/localtime";
+
 /// Refuses to tell which day it is by a zone that is none.
 pub(super) fn refuse_unknown() -> Result<(), Failure> {
     match std::env::var_os("TZ") {
@@ -18,8 +21,19 @@ pub(super) fn refuse_unknown() -> Result<(), Failure> {
              as Europe/Berlin, and see that tzdata is installed",
             zone.display()
         ))),
+        None if is_lost(Path::new(SYSTEM)) => Err(Failure::usage(anyhow::anyhow!(
+            "{SYSTEM} is no time zone that can be read, so it is not known which day it is; set it with `timedatectl \
+             set-timezone Europe/Berlin` or the like, and see that tzdata is installed"
+        ))),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether something is there and no zone can be read from it: a link that leads nowhere, mostly. The form of a zone's
+/// file: RFC 9636.
+fn is_lost(path: &Path) -> bool {
+    let is_there = path.symlink_metadata().is_ok();
+    is_there && !std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"TZif"))
 }
 
 /// A file, or a rule as POSIX writes it ("TZ Variable"), with the days of daylight saving time where there is any.
@@ -42,6 +56,19 @@ fn is_known(zone: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn systems_zone_is_lost_where_its_link_leads_nowhere_and_not_where_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (zone, link) = (dir.path().join("zone"), dir.path().join("localtime"));
+        assert!(!is_lost(&link));
+        std::os::unix::fs::symlink(&zone, &link).unwrap();
+        assert!(is_lost(&link));
+        std::fs::write(&zone, b"").unwrap();
+        assert!(is_lost(&link));
+        std::fs::write(&zone, b"TZif2").unwrap();
+        assert!(!is_lost(&link));
+    }
 
     #[test]
     fn zone_without_its_rule_is_none() {

@@ -43,7 +43,6 @@ pub(super) fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup 
         .text("on_cut_short", &values::names(&ON_CUT_SHORT), |text| values::choice(text, &ON_CUT_SHORT))
         .map_or(OnCutShort::Refuse, |at| at.value);
     let strict = section.flag("strict", false);
-    let catch_up_days = section.number("catch_up_days", 0, 366, 0).value;
     let nice = u8::try_from(section.number("nice", 0, 19, 0).value).unwrap_or_default();
     let io_class =
         section.text("io_class", &values::names(&IO_CLASSES), |text| values::choice(text, &IO_CLASSES));
@@ -52,6 +51,8 @@ pub(super) fn backup(document: &DeTable<'_>, report: &mut Report<'_>) -> Backup 
             .map_err(|_| format!("`{}` is no time of the day", short(text)))
     });
     let categories = categories(&mut section);
+    let catch_up = if categories.daily { Backup::CATCH_UP_DAYS_DAILY } else { 0 };
+    let catch_up_days = section.number("catch_up_days", 0, 366, catch_up).value;
     section.finish();
     Backup {
         attempts,

@@ -26,7 +26,7 @@ use chrono::NaiveTime;
 use crate::calendar::CategoryRules;
 use crate::codec::Recipe;
 use crate::expect::Expect;
-use crate::model::{Bandwidth, Category, Engine, Rate};
+use crate::model::{Bandwidth, Category, Engine, Expires, Rate};
 use crate::neighbour::IoClass;
 use crate::network::Networks;
 use crate::source::{self, Excludes};
@@ -147,6 +147,9 @@ impl Backup {
     pub const PART_SIZE: u64 = 8 * values::MIB;
     /// Default of `settle_time`.
     pub const SETTLE_TIME: Duration = Duration::from_mins(1);
+    /// Default of `catch_up_days` where `daily = true`; else it is 0, as the backups of other days than the weekly
+    /// one are not meant to be sent.
+    pub const CATCH_UP_DAYS_DAILY: u32 = 7;
     /// Default of `settle_wait`.
     pub const SETTLE_WAIT: Duration = Duration::from_mins(10);
 }
@@ -231,6 +234,8 @@ pub struct S3 {
     pub profile: Option<String>,
     /// Storage class by category; none: the bucket's default (`STANDARD`).
     pub storage_class: BTreeMap<Category, String>,
+    /// The age at which the bucket's own lifecycle rule removes sets. Default: never.
+    pub expires: Expires,
     /// Server-side encryption asked for with each object; none: the bucket's default.
     pub sse: Option<Sse>,
     /// The checksum S3 is asked to verify.
@@ -339,7 +344,8 @@ pub struct Backup {
     pub on_cut_short: OnCutShort,
     /// Whether warnings of the inspection make the exit code 1. Default false.
     pub strict: bool,
-    /// Days, ending with yesterday, whose missing sets are sent too; 0 and 1 for none. Default 0.
+    /// Days, ending with yesterday, whose missing sets are sent too; 0 and 1 for none. Default 7 where `daily = true`,
+    /// else 0.
     pub catch_up_days: u32,
     /// How much the processor's other users go first, 0 to 19 (`nice(1)`). Default 0: as it was started.
     pub nice: u8,

@@ -15,7 +15,7 @@ use super::values::MIB;
 use super::{ChecksumChoice, Config, Drill, Log, LogFormat, Network, OnCutShort, S3, Sse, State};
 use super::{names, secrets, values};
 use crate::expect::{Expect, Schedule};
-use crate::model::{Category, Engine, RelPath};
+use crate::model::{Category, Engine, Expires, RelPath};
 use crate::network::Networks;
 
 pub(super) const SECTIONS: [&str; 10] =
@@ -120,6 +120,7 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
     let path_style = section.flag("path_style", false);
     let profile = section.text("profile", "the name of a profile in ~/.aws/config", names::word);
     let storage_class = storage_class(&mut section);
+    let expires = expires(&mut section);
     let sse = sse(&mut section);
     let checksum =
         section.text("checksum", &values::names(&CHECKSUMS), |text| values::choice(text, &CHECKSUMS));
@@ -143,6 +144,7 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
         path_style,
         profile: profile.map(|at| at.value),
         storage_class,
+        expires,
         sse,
         checksum: checksum.map_or(ChecksumChoice::Auto, |at| at.value),
         expected_bucket_owner: expected_bucket_owner.map(|at| at.value),
@@ -155,7 +157,7 @@ fn s3(document: &DeTable<'_>, hostname: &str, report: &mut Report<'_>) -> Option
 }
 
 fn storage_class(section: &mut Section<'_, '_, '_>) -> BTreeMap<Category, String> {
-    let mut table = section.child("storage_class", "s3.storage_class");
+    let mut table = section.child("storage_class", "s3.storage_class", "{ weekly = \"STANDARD_IA\" }");
     let mut classes = BTreeMap::new();
     let allowed = names::STORAGE_CLASSES.join(", ");
     for category in Category::ALL {
@@ -165,6 +167,20 @@ fn storage_class(section: &mut Section<'_, '_, '_>) -> BTreeMap<Category, String
     }
     table.finish();
     classes
+}
+
+fn expires(section: &mut Section<'_, '_, '_>) -> Expires {
+    let mut table = section.child("expires", "s3.expires", "{ weekly = \"90d\" }");
+    let mut days = BTreeMap::new();
+    let allowed = values::days_range(&Expires::DAYS);
+    for category in Category::ALL {
+        if let Some(age) = table.text(category.as_str(), &allowed, |text| values::days(text, &Expires::DAYS))
+        {
+            days.insert(category, age.value);
+        }
+    }
+    table.finish();
+    Expires::new(days)
 }
 
 fn sse(section: &mut Section<'_, '_, '_>) -> Option<Sse> {
@@ -250,7 +266,7 @@ fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {
             "*" => Ok(None),
             text => text.parse::<RelPath>().map(Some).map_err(|error| error.to_string()),
         });
-        let days = "\"daily\", or \"weekly\" and a day, such as \"weekly mon\"";
+        let days = "\"daily\", \"weekly\" and a day, such as \"weekly mon\", or \"none\" for what is retired";
         let schedule = section.text("schedule", days, schedule);
         for (key, allowed) in [("engine", engines), ("app", apps), ("schedule", days)] {
             if !section.has(key) {
@@ -258,14 +274,15 @@ fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {
             }
         }
         let range = HOUR..=RPO_MAX;
-        let rpo = section.text("rpo", &values::duration_range(&range), |text| values::duration(text, &range));
+        let mut age = |key| {
+            let age =
+                section.text(key, &values::duration_range(&range), |text| values::duration(text, &range));
+            age.map(|at| at.value)
+        };
+        let (rpo, full_rpo) = (age("rpo"), age("full_rpo"));
         if let (Some(engine), Some(app), Some(schedule)) = (engine, app, schedule) {
-            let entry = Expect {
-                engine: engine.value,
-                app: app.value,
-                schedule: schedule.value,
-                rpo: rpo.map(|at| at.value),
-            };
+            let entry =
+                Expect { engine: engine.value, app: app.value, schedule: schedule.value, rpo, full_rpo };
             if all.iter().any(|other| (other.engine, &other.app) == (entry.engine, &entry.app)) {
                 section.problem(&at, "app", "is in another [[expect]] of that engine too; keep one of them");
             }
@@ -279,6 +296,7 @@ fn expect(document: &DeTable<'_>, report: &mut Report<'_>) -> Vec<Expect> {
 fn schedule(text: &str) -> Result<Schedule, String> {
     match text.split_once(' ') {
         None if text == "daily" => Ok(Schedule::Daily),
+        None if text == "none" => Ok(Schedule::Never),
         Some(("weekly", day)) => values::weekday(day.trim()).map(Schedule::Weekly),
         _ => Err(format!("`{}` is no schedule", secrets::short(text))),
     }

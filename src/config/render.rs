@@ -6,8 +6,9 @@ use toml::Value;
 
 use super::backup::IO_CLASSES;
 use super::parse::{CHECKSUMS, FORMATS, ON_CUT_SHORT};
-use super::values::{WEEKDAYS, show_duration, show_size};
+use super::values::{WEEKDAYS, show_days, show_duration, show_size};
 use super::{Config, Sse, names, secrets};
+use crate::expect::Ages;
 use crate::model::{Category, Engine};
 use crate::printable::printable;
 
@@ -89,6 +90,16 @@ impl Config {
                 .collect();
             out.raw("storage_class", &format!("{{ {} }}", classes.join(", ")));
         }
+        let ages: Vec<String> = s3
+            .expires
+            .iter()
+            .map(|(category, days)| format!("{category} = {}", quote(&show_days(days))))
+            .collect();
+        if ages.is_empty() {
+            out.comment("expires: never");
+        } else {
+            out.raw("expires", &format!("{{ {} }}", ages.join(", ")));
+        }
         match &s3.sse {
             None => out.comment("sse: the bucket's default"),
             Some(Sse::Aes256) => out.set("sse", "AES256"),
@@ -147,8 +158,10 @@ impl Config {
             out.set("engine", expect.engine.as_str());
             out.set("app", expect.app.as_ref().map_or("*", |app| app.as_str()));
             out.set("schedule", &expect.schedule.to_string());
-            let rpo = show_duration(expect.rpo.unwrap_or(expect.schedule.rpo()));
-            out.set("rpo", &rpo);
+            if let Some(Ages { newest, full }) = expect.ages() {
+                out.set("rpo", &show_duration(newest));
+                out.set("full_rpo", &show_duration(full));
+            }
         }
     }
 
@@ -160,6 +173,19 @@ impl Config {
             warnings.push(
                 "none of [oracle], [mysql], [mssql] is there: enough to look and to restore, nothing to back up".into(),
             );
+        }
+        let unexpected = self.unexpected();
+        if !unexpected.is_empty() && unexpected.len() == self.sources.len() {
+            warnings.push(
+                "nothing is expected ([[expect]]): a backup that stops is not missed; say what must exist"
+                    .into(),
+            );
+        } else {
+            warnings.extend(unexpected.iter().map(|engine| {
+                format!(
+                    "nothing is expected of {engine} ([[expect]]): a backup of it that stops is not missed"
+                )
+            }));
         }
         let without = |engine: &&Engine| {
             !self.sources.is_empty()
@@ -198,6 +224,15 @@ impl Config {
                 "[s3.storage_class] daily: no backup is daily; set [backup] daily = true or remove it".into(),
             );
         }
+        let looked_at = self.backup.catch_up_days;
+        let early = s3.expires.iter().filter(|(_, days)| *days < looked_at);
+        warnings.extend(early.map(|(category, days)| {
+            format!(
+                "[s3.expires] {category}: after {} the bucket has no longer what [backup] catch_up_days = {looked_at} looks for, \
+                 which is sent again or refused each night; set catch_up_days to {days} at most",
+                show_days(days)
+            )
+        }));
         if s3.checksum == super::ChecksumChoice::None {
             warnings.push("[s3] checksum none: no upload can be proven whole; use \"auto\"".into());
         }
@@ -208,6 +243,13 @@ impl Config {
             );
         }
         warnings
+    }
+
+    /// Engines with a section of which no `[[expect]]` says that there must be a backup.
+    #[must_use]
+    pub fn unexpected(&self) -> Vec<Engine> {
+        let is_expected = |engine: &&Engine| self.expect.iter().any(|expect| expect.engine == **engine);
+        self.sources.keys().filter(|engine| !is_expected(engine)).copied().collect()
     }
 
     fn overlaps(&self) -> Vec<String> {

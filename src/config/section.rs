@@ -84,9 +84,14 @@ impl<'a, 'r, 't> Section<'a, 'r, 't> {
         Self { name, table: Some(table), header, known: Vec::new(), report }
     }
 
-    /// A table inside this section.
-    pub(super) fn child(&mut self, key: &'static str, name: &'static str) -> Section<'a, '_, 't> {
-        let found = self.take(key, "a table, such as { weekly = \"STANDARD_IA\" }", |value| match value {
+    /// A table inside this section, such as `example`.
+    pub(super) fn child(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        example: &str,
+    ) -> Section<'a, '_, 't> {
+        let found = self.take(key, &format!("a table, such as {example}"), |value| match value {
             DeValue::Table(_) => Ok(()),
             other => Err(wrong_type(other)),
         });

@@ -32,6 +32,28 @@ pub(super) fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
+/// A duration of whole days.
+pub(super) fn days(text: &str, range: &RangeInclusive<u32>) -> Result<u32, String> {
+    let found = humantime::parse_duration(text).map_err(|_| format!("`{}` is no duration", short(text)))?;
+    let (days, rest) = (found.as_secs() / 86_400, found.as_secs() % 86_400);
+    if rest != 0 || found.subsec_nanos() != 0 {
+        return Err(format!("`{}` is not whole days", short(text)));
+    }
+    u32::try_from(days)
+        .ok()
+        .filter(|days| range.contains(days))
+        .ok_or_else(|| format!("`{}` is out of range", short(text)))
+}
+
+pub(super) fn days_range(range: &RangeInclusive<u32>) -> String {
+    format!("whole days from \"{}\" to \"{}\"", show_days(*range.start()), show_days(*range.end()))
+}
+
+/// As it can be read back: `90d`.
+pub(super) fn show_days(days: u32) -> String {
+    format!("{days}d")
+}
+
 pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -10,6 +10,9 @@
 //! | 4, 2, 2 | `YYYY-MM-DD`, and `YYYY_MM_DD` in file names |
 //! | 2, 2, 4 | `DD-MM-YYYY` in names of RMAN folders |
 //!
+//! Of several days in the name of a SQL Server backup the one before a time of day counts, since a
+//! database's own name may hold a date; else, and in every other name, the leftmost does.
+//!
 //! Other lengths are no dates: 7 is the suffix of SQL Server's maintenance plans, 9 and 10 are
 //! database identifiers and seconds since 1970, 13 and 16 are finer epochs. Years outside
 //! [`BackupDate::YEARS`] are no years.
@@ -58,12 +61,34 @@ pub(super) fn in_file_name(name: &str) -> Found {
     pick(&candidates, |_| 0)
 }
 
+/// The date in the name of a SQL Server backup: of several the leftmost that a time of day (`_hhmmss`)
+/// follows, as maintenance plans and Ola Hallengren's scripts write it; else as in any file name.
+pub(super) fn in_tape_name(name: &str) -> Found {
+    let candidates: Vec<_> =
+        candidates(name).into_iter().filter(|candidate| candidate.form != Form::DayFirst).collect();
+    pick(&candidates, |candidate| u8::from(!candidate.timed))
+}
+
+/// The dates in a name of whatever kind, in every form: for what is almost a backup.
+pub(super) fn in_any_form(name: &str) -> Found {
+    pick(&candidates(name), |_| 0)
+}
+
+/// The day that a directory's name is and nothing else, a time of day behind it aside.
+pub(super) fn only_a_day(name: &str) -> Option<BackupDate> {
+    candidates(name).iter().find_map(|candidate| {
+        let rest = name.get(candidate.place.1..).unwrap_or_default();
+        let bare = rest.bytes().all(|byte| byte.is_ascii_digit() || b"_-.:T".contains(&byte));
+        candidate.date.filter(|_| candidate.place.0 == 0 && bare)
+    })
+}
+
 /// The date in the name of an RMAN folder: `DD-MM-YYYY`, else `YYYYMMDD`, else `YYYY-MM-DD`; of several
 /// of a form the leftmost that is a calendar day.
 pub(super) fn in_rman_folder_name(name: &str) -> Found {
     let candidates: Vec<_> =
         candidates(name).into_iter().filter(|candidate| candidate.form != Form::Underscored).collect();
-    pick(&candidates, |form| match form {
+    pick(&candidates, |candidate| match candidate.form {
         Form::DayFirst => 0,
         Form::Compact => 1,
         Form::Dashed | Form::Underscored => 2,
@@ -74,13 +99,17 @@ pub(super) fn in_rman_folder_name(name: &str) -> Found {
 struct Candidate<'a> {
     form: Form,
     text: &'a str,
+    /// Where in the name.
+    place: Run,
+    /// Whether a time of day follows.
+    timed: bool,
     date: Option<BackupDate>,
 }
 
-fn pick(candidates: &[Candidate<'_>], rank: impl Fn(Form) -> u8) -> Found {
-    let valid = || candidates.iter().filter_map(|candidate| Some((candidate.form, candidate.date?)));
+fn pick(candidates: &[Candidate<'_>], rank: impl Fn(&Candidate<'_>) -> u8) -> Found {
+    let valid = || candidates.iter().filter_map(|candidate| Some((candidate, candidate.date?)));
     // The first of those with the lowest rank.
-    let Some((_, date)) = valid().min_by_key(|(form, _)| rank(*form)) else {
+    let Some((_, date)) = valid().min_by_key(|(candidate, _)| rank(candidate)) else {
         return candidates
             .first()
             .map_or(Found::Nothing, |candidate| Found::Invalid(candidate.text.to_owned()));
@@ -101,10 +130,16 @@ fn candidates(name: &str) -> Vec<Candidate<'_>> {
     let runs = runs(name);
     let text = |(start, end): Run| name.get(start..end).unwrap_or_default();
     let mut found = Vec::new();
+    // `_hhmmss` after the run of that index.
+    let timed = |index: usize, end: usize| {
+        runs.get(index + 1)
+            .is_some_and(|next| text((end, next.0)) == "_" && is_time(text(*next)) && next.1 - next.0 == 6)
+    };
     for (index, &first) in runs.iter().enumerate() {
         if matches!(first.1 - first.0, 8 | 12 | 14 | 17) {
             let text = text(first);
-            found.push(Candidate { form: Form::Compact, text, date: compact(text) });
+            let timed = text.len() > 8 || timed(index, first.1);
+            found.push(Candidate { form: Form::Compact, text, place: first, timed, date: compact(text) });
             continue;
         }
         let Some(&[second, third]) = runs.get(index + 1..index + 3) else {
@@ -120,7 +155,8 @@ fn candidates(name: &str) -> Vec<Candidate<'_>> {
             Form::DayFirst => date(text(third), text(second), text(first)),
             Form::Compact | Form::Dashed | Form::Underscored => date(text(first), text(second), text(third)),
         };
-        found.push(Candidate { form, text: text((first.0, third.1)), date });
+        let place = (first.0, third.1);
+        found.push(Candidate { form, text: text(place), place, timed: timed(index + 2, third.1), date });
     }
     found
 }
@@ -142,16 +178,20 @@ fn lengths(runs: [Run; 3]) -> [usize; 3] {
 
 /// `YYYYMMDD` with or without a time of day behind it; digits only.
 fn compact(text: &str) -> Option<BackupDate> {
-    let time = text.get(8..)?;
+    if !is_time(text.get(8..)?) {
+        return None;
+    }
+    date(text.get(..4)?, text.get(4..6)?, text.get(6..8)?)
+}
+
+/// Digits of a time of day, as many as there are.
+fn is_time(time: &str) -> bool {
     let below = |range: std::ops::Range<usize>, limit: u8| match time.get(range) {
         None | Some("") => true,
         Some(part) => part.parse().is_ok_and(|value: u8| value < limit),
     };
     // A leap second is written 60.
-    if !(below(0..2, 24) && below(2..4, 60) && below(4..6, 61)) {
-        return None;
-    }
-    date(text.get(..4)?, text.get(4..6)?, text.get(6..8)?)
+    below(0..2, 24) && below(2..4, 60) && below(4..6, 61)
 }
 
 fn date(year: &str, month: &str, day: &str) -> Option<BackupDate> {
@@ -265,6 +305,32 @@ mod tests {
         assert_eq!(in_rman_folder_name("rman_2025_08_18"), Found::Nothing);
     }
 
+    #[test]
+    fn of_several_days_in_the_name_of_a_sql_server_backup_the_one_with_a_time_counts() {
+        for name in [
+            "SRV_Archive20240101_FULL_20250818_010203.bak",
+            "Archive20240101_backup_2025_08_18_010203_1234567.bak",
+            "Archive_2024_01_01_20250818010203.bak",
+        ] {
+            assert_eq!(in_tape_name(name).dates().next(), Some(day("2025-08-18")), "{name}");
+        }
+        for name in ["x_20250818_20240101.bak", "x_20250818_20240101_996060.bak", "x_20250818.bak"] {
+            assert_eq!(in_tape_name(name).dates().next(), Some(day("2025-08-18")), "{name}");
+        }
+    }
+
+    #[test]
+    fn directory_of_a_day_has_a_day_for_its_name_and_no_word_of_its_own() {
+        for name in
+            ["20250818", "2025-08-18", "2025_08_18", "18-08-2025", "2025-08-18_01-00-00", "20250818T010000"]
+        {
+            assert_eq!(only_a_day(name), Some(day("2025-08-18")), "{name}");
+        }
+        for name in ["shop_20250818", "20250818_shop", "2025", "20250230", "12345678", ""] {
+            assert_eq!(only_a_day(name), None, "{name}");
+        }
+    }
+
     proptest! {
         #[test]
         fn date_between_anything_but_digits_is_found_in_each_form(
@@ -295,7 +361,8 @@ mod tests {
 
         #[test]
         fn any_name_has_an_answer(name in "\\PC{0,40}") {
-            let _ = (in_file_name(&name), in_rman_folder_name(&name));
+            let _ = (in_file_name(&name), in_rman_folder_name(&name), in_tape_name(&name));
+            let _ = (in_any_form(&name), only_a_day(&name));
         }
     }
 }

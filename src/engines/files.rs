@@ -23,6 +23,11 @@ pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> b
             }
             Kind::Dir => {
                 let named = search.rules.judge_dated(&last_name(rel));
+                if named == Judged::Pass(Why::InProgress) {
+                    search.pass(path, Why::InProgress);
+                    search.app(rel.parent().unwrap_or(Path::new("")));
+                    return Next::Pass;
+                }
                 let dated = matches!(named, Judged::Set(..) | Judged::Pass(Why::OtherDate(_)));
                 if !rel.as_os_str().is_empty() && is_set(path, dated) {
                     match named {
@@ -31,6 +36,9 @@ pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> b
                     }
                     search.app(rel.parent().unwrap_or(Path::new("")));
                     return Next::Pass;
+                }
+                if search.rules.is_asked_for(&last_name(rel)) {
+                    search.dated.push(path.to_owned());
                 }
                 if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
                     search.app(rel);
@@ -63,6 +71,9 @@ pub(super) fn discover(mut search: Search<'_>, is_set: impl Fn(&Path, bool) -> b
         }
         Next::Enter
     });
+    search.note_hollow(
+        "nothing in this directory is a backup by its name, nor is it one that a known dump program made",
+    );
     search.found
 }
 

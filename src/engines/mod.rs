@@ -21,6 +21,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use crate::source::{Excludes, Stamp};
+pub use oracle::is_level_1;
 pub use why::{Passed, Why};
 
 use crate::config::Source;
@@ -102,10 +103,21 @@ pub enum SourceError {
     },
 }
 
-/// The date in the name of a dump or a `.bak` file, as discovery reads it.
+/// The date in the name of a set, as discovery reads it.
 #[must_use]
-pub fn date_of_file(name: &str) -> Option<BackupDate> {
-    dates::in_file_name(name).dates().next()
+pub fn date_in_name(engine: Engine, name: &str) -> Option<BackupDate> {
+    let found = match engine {
+        Engine::Mssql => dates::in_tape_name(name),
+        Engine::Mysql => dates::in_file_name(name),
+        Engine::Oracle => dates::in_rman_folder_name(name),
+    };
+    found.dates().next()
+}
+
+/// The day that a directory's name is and nothing else: then each day has a directory of its own.
+#[must_use]
+pub fn only_a_day(name: &str) -> Option<BackupDate> {
+    dates::only_a_day(name)
 }
 
 /// Whether a name is that of a MySQL dump, its date aside.
@@ -135,7 +147,7 @@ pub fn discover(engine: Engine, source: &Source, wanted: DateRange) -> Result<Di
 
     let begin = |kind, dates| {
         let rules = NameRules { kind, dates, wanted };
-        Search { engine, source, real, rules, found: Discovery::default() }
+        Search { engine, source, real, rules, dated: Vec::new(), found: Discovery::default() }
     };
     let mut found = match engine {
         Engine::Oracle => {
@@ -145,9 +157,10 @@ pub fn discover(engine: Engine, source: &Source, wanted: DateRange) -> Result<Di
         Engine::Mysql => files::discover(begin(&mysql::kind, dates::in_file_name), mysql::is_dump_folder),
         Engine::Mssql => {
             let kind = |name: &str| mssql::kind(name, source);
-            files::discover(begin(&kind, dates::in_file_name), |_, _| false)
+            files::discover(begin(&kind, dates::in_tape_name), |_, _| false)
         }
     };
+    why::gather(&mut found.passed);
     found.sets.sort_unstable_by(|a, b| (&a.app, a.date, &a.name).cmp(&(&b.app, b.date, &b.name)));
     Ok(found)
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use super::Why;
 use super::names::{NameKind, ends_with, sidecar};
 
 /// Endings of dumps, in any letter case.
@@ -13,10 +12,15 @@ const ENDINGS: [&str; 5] = [".sql", ".sql.gz", ".sql.zst", ".sql.xz", ".sql.bz2"
 pub(super) fn kind(name: &str) -> NameKind {
     if ENDINGS.iter().any(|ending| ends_with(name, ending)) {
         NameKind::Backup
-    } else if name.to_ascii_lowercase().contains(".sql.") && !sidecar(name) {
-        NameKind::Near(format!("only files ending {} are sent", ENDINGS.join(" ")))
+    } else if sidecar(name) {
+        NameKind::Other
     } else {
-        NameKind::Other(Why::NotABackup)
+        let what = format!("only files ending {} are sent", ENDINGS.join(" "));
+        if name.to_ascii_lowercase().contains(".sql.") {
+            NameKind::Near(what)
+        } else {
+            NameKind::Foreign(what)
+        }
     }
 }
 
@@ -82,8 +86,11 @@ mod tests {
         for name in ["a.sql.zip", "a.sql.gpg", "a.sql.001"] {
             assert!(matches!(kind(name), NameKind::Near(_)), "{name}");
         }
-        for name in ["a.txt", "a.gz", "asql", "a.sql.gz.sha256", "a.sql.log", "sql", "a.sqlite"] {
-            assert!(matches!(kind(name), NameKind::Other(Why::NotABackup)), "{name}");
+        for name in ["a.gz", "a.dump", "a.tgz", "a.xbstream", "asql", "sql", "a.sqlite", "a.sql\r"] {
+            assert!(matches!(kind(name), NameKind::Foreign(_)), "{name}");
+        }
+        for name in ["a.txt", "a.sql.gz.sha256", "a.sql.log"] {
+            assert!(matches!(kind(name), NameKind::Other), "{name}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a name alone says: a set of the days asked for, or why not. Pure.
 
 use super::Why;
-use super::dates::Found;
+use super::dates::{self, Found};
 use crate::model::{BackupDate, DateRange};
 use crate::source::settle::finished_name;
 
@@ -9,10 +9,15 @@ use crate::source::settle::finished_name;
 pub(super) enum NameKind {
     /// Named like a backup of this engine.
     Backup,
-    /// Almost: with a date that was asked for it is worth a warning; what it lacks.
+    /// Almost: with a date that was asked for, its own or its directory's, it is worth a warning; what it lacks.
     Near(String),
-    /// Something else, or a backup that the configuration leaves out.
-    Other(Why),
+    /// Anything else that is no known companion of backups: with a date of its own that was asked for it may be
+    /// one in a form that is not taken; what it lacks.
+    Foreign(String),
+    /// A backup that the configuration leaves out.
+    Off(Why),
+    /// What lies beside backups.
+    Other,
 }
 
 /// What a name says, all told.
@@ -36,32 +41,54 @@ pub(super) struct NameRules<'a> {
 
 impl NameRules<'_> {
     pub(super) fn judge(&self, name: &str) -> Judged {
-        let Some(finished) = finished_name(name) else {
-            return self.judge_finished(name);
-        };
-        Judged::Pass(match self.judge_finished(finished) {
-            Judged::Set(..) => Why::InProgress,
-            Judged::Pass(other @ Why::OtherDate(_)) => other,
-            Judged::Pass(_) => Why::NotABackup,
-        })
+        match finished_name(name) {
+            None => self.judge_finished(name),
+            Some(finished) => unfinished(self.judge_finished(finished)),
+        }
     }
 
     fn judge_finished(&self, name: &str) -> Judged {
         let found = (self.dates)(name);
         let asked_for = |date: &BackupDate| self.wanted.contains(*date);
         match (self.kind)(name) {
-            NameKind::Other(why) => Judged::Pass(why),
-            NameKind::Near(what) => Judged::Pass(match found.dates().find(asked_for) {
-                Some(_) => Why::NearMiss(what),
-                None => Why::NotABackup,
+            NameKind::Other => Judged::Pass(Why::NotABackup),
+            NameKind::Off(why) => Judged::Pass(match found.dates().next() {
+                Some(date) if found.dates().all(|date| !asked_for(&date)) => Why::OtherDate(date),
+                Some(_) | None => why,
             }),
+            NameKind::Near(what) | NameKind::Foreign(what) => {
+                Judged::Pass(if self.is_asked_for(name) { Why::NearMiss(what) } else { Why::NotABackup })
+            }
             NameKind::Backup => self.judge_date(found),
+        }
+    }
+
+    /// Whether a name holds a date that was asked for, in whatever form.
+    pub(super) fn is_asked_for(&self, name: &str) -> bool {
+        dates::in_any_form(name).dates().any(|date| self.wanted.contains(date))
+    }
+
+    /// What is almost a backup by its name and has no date there, below a directory of a day asked for; what it
+    /// lacks.
+    pub(super) fn near_by_directory(&self, name: &str, dir: &str) -> Option<String> {
+        match (self.kind)(name) {
+            NameKind::Near(what) if self.is_asked_for(dir) => {
+                dates::in_any_form(name).dates().next().is_none().then_some(what)
+            }
+            NameKind::Near(_)
+            | NameKind::Foreign(_)
+            | NameKind::Backup
+            | NameKind::Off(_)
+            | NameKind::Other => None,
         }
     }
 
     /// What the date in a name says, where something else than the name tells that it is a backup.
     pub(super) fn judge_dated(&self, name: &str) -> Judged {
-        self.judge_date((self.dates)(name))
+        match finished_name(name) {
+            None => self.judge_date((self.dates)(name)),
+            Some(finished) => unfinished(self.judge_date((self.dates)(finished))),
+        }
     }
 
     fn judge_date(&self, found: Found) -> Judged {
@@ -75,7 +102,8 @@ impl NameRules<'_> {
             }
             Found::Date(date, others) => Judged::Pass(match others.into_iter().find(asked_for) {
                 Some(other) => Why::NearMiss(format!(
-                    "another date in its name counts: it is taken for a backup of {date}, not of {other}"
+                    "another date in its name counts: it is taken for a backup of {date}, not of {other}; let its job \
+                     write the backup's own date before any other"
                 )),
                 None => Why::OtherDate(date),
             }),
@@ -83,9 +111,20 @@ impl NameRules<'_> {
     }
 }
 
-/// Whether a name is that of something which lies beside backups: checksums, signatures, logs.
+/// What a name says that is unfinished still, by what its finished one says.
+fn unfinished(finished: Judged) -> Judged {
+    Judged::Pass(match finished {
+        // A near miss is told once it is there.
+        Judged::Set(..) | Judged::Pass(Why::NearMiss(_)) => Why::InProgress,
+        Judged::Pass(other @ Why::OtherDate(_)) => other,
+        Judged::Pass(_) => Why::NotABackup,
+    })
+}
+
+/// Whether a name is that of something which lies beside backups: checksums, signatures, logs, marks of an end,
+/// scripts and their settings.
 pub(super) fn sidecar(name: &str) -> bool {
-    const SIDECARS: [&str; 13] = [
+    const SIDECARS: [&str; 33] = [
         ".md5",
         ".sha1",
         ".sha256",
@@ -99,6 +138,26 @@ pub(super) fn sidecar(name: &str) -> bool {
         ".err",
         ".json",
         ".sh",
+        ".crc",
+        ".sum",
+        ".ok",
+        ".done",
+        ".lock",
+        ".pid",
+        ".status",
+        ".info",
+        ".meta",
+        ".out",
+        ".lst",
+        ".list",
+        ".html",
+        ".cnf",
+        ".conf",
+        ".par",
+        ".rcv",
+        ".rman",
+        ".py",
+        ".pl",
     ];
     SIDECARS.iter().any(|suffix| ends_with(name, suffix))
 }
@@ -136,6 +195,11 @@ mod tests {
         }
         let old = Why::OtherDate("2025-08-17".parse().unwrap());
         assert_eq!(judge("shop_20250817.sql.part"), Judged::Pass(old));
+        // What is no dump once it is finished is told then.
+        for name in ["shop_20250818.zip.part", "shop_20250818.sql.gz.1f3d2a9c.partial", ".shop_20250818.tmp"]
+        {
+            assert_eq!(judge(name), Judged::Pass(Why::InProgress), "{name}");
+        }
         for name in ["shop.sql.part", "notes_20250818.txt.tmp", ".part", ".bashrc.aB3dE9"] {
             assert_eq!(judge(name), Judged::Pass(Why::NotABackup), "{name}");
         }

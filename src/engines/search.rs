@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::names::{Judged, NameRules};
+use super::names::{Judged, NameRules, sidecar};
 use super::{BackupSet, Discovery, Passed, SourceFile, Why};
 use crate::config::Source;
 use crate::model::{BackupDate, Engine, ModelError, RelPath, SetKind, SetName};
@@ -18,6 +18,8 @@ pub(super) struct Search<'a> {
     /// The source with every link in it resolved.
     pub(super) real: PathBuf,
     pub(super) rules: NameRules<'a>,
+    /// Directories of a day asked for that were gone into, in the order of the walk.
+    pub(super) dated: Vec<PathBuf>,
     pub(super) found: Discovery,
 }
 
@@ -39,8 +41,40 @@ impl Search<'_> {
             Judged::Pass(Why::NoDate | Why::InvalidDate(_)) if place(rel).is_err() => {
                 Judged::Pass(Why::BadName(place(rel).err().unwrap_or_default()))
             }
+            // Such as the carriage return of a script that was written on Windows.
+            Judged::Pass(Why::NearMiss(what)) => Judged::Pass(Why::NearMiss(match place(rel) {
+                Ok(_) => what,
+                Err(why) => format!("{why} in its name, and {what}"),
+            })),
+            Judged::Pass(Why::NotABackup) => Judged::Pass(self.near_by_directory(rel)),
             judged => judged,
         }
+    }
+
+    fn near_by_directory(&self, rel: &Path) -> Why {
+        let dir = last_name(rel.parent().unwrap_or(Path::new("")));
+        let near = self.rules.near_by_directory(&last_name(rel), &dir);
+        near.map_or(Why::NotABackup, Why::NearMiss)
+    }
+
+    /// Directories of a day asked for in which nothing was taken, and nothing passed over that told why.
+    pub(super) fn note_hollow(&mut self, what: &str) {
+        let mut told: Vec<&Path> = Vec::new();
+        let mut hollow = Vec::new();
+        for dir in &self.dated {
+            let speaks =
+                |passed: &Passed| !matches!(passed.why, Why::NotABackup) && passed.path.starts_with(dir);
+            if told.iter().any(|above| dir.starts_with(above))
+                || self.found.sets.iter().any(|set| set.path.starts_with(dir))
+                || self.found.passed.iter().any(speaks)
+                || holds_sidecars_only(dir)
+            {
+                continue;
+            }
+            told.push(dir);
+            hollow.push(Passed { path: dir.clone(), why: Why::NearMiss(what.to_owned()) });
+        }
+        self.found.passed.extend(hollow);
     }
 
     /// Why a symbolic link is passed over; never taken, whatever it leads to.
@@ -54,6 +88,8 @@ impl Search<'_> {
             Judged::Pass(Why::NotABackup) => match fs::metadata(path) {
                 Ok(meta) if meta.is_dir() && target.is_none() => Why::LinkedFolder,
                 Ok(_) if target.is_some() => Why::LinkInside,
+                // Whether it led to a folder only its name can tell now.
+                Err(_) if !last_name(rel).contains('.') => Why::DanglingLink,
                 Ok(_) | Err(_) => Why::NotABackup,
             },
             Judged::Pass(why) if why.severity().is_some() && target.is_some() => Why::LinkInside,
@@ -108,6 +144,25 @@ impl Search<'_> {
             troubles: Vec::new(),
         }
     }
+}
+
+/// Whether what is in a directory, and there is something, lies beside backups only: a directory of logs, say.
+pub(super) fn holds_sidecars_only(dir: &Path) -> bool {
+    // What cannot be read is told by the walk.
+    let Ok(entries) = fs::read_dir(dir) else { return true };
+    let mut any = false;
+    for entry in entries.flatten() {
+        any = true;
+        let beside = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => holds_sidecars_only(&entry.path()),
+            Ok(_) => sidecar(&entry.file_name().to_string_lossy()),
+            Err(_) => false,
+        };
+        if !beside {
+            return false;
+        }
+    }
+    any
 }
 
 /// The last component, what is not UTF-8 in it replaced.

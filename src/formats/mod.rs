@@ -3,12 +3,13 @@
 //! What must stay true: nothing here panics on any input, trusts a length it read, or holds more
 //! than a few buffers in memory; a verdict is `Whole` only where the format's own end was seen and
 //! nothing seen contradicts it. What cannot be known is said in [`Verdict::NotJudged`], not guessed.
-//! Kilobytes are read, except by [`compressed`], whose [`compressed::Tap`] sees every byte as it
-//! passes by on its way to the bucket.
+//! Kilobytes are read, the list of files that a dump directory has, and the last bytes of each of them; only a
+//! [`Tap`] sees every byte, of a dump, as it passes by on its way to the bucket.
 
 pub mod compressed;
 pub mod dump_dir;
 pub mod mtf;
+pub mod named;
 pub mod rman;
 pub mod sql_dump;
 #[cfg(test)]
@@ -234,9 +235,47 @@ impl Format {
     }
 }
 
+/// What is seen of a dump only where every byte of it passes by.
+pub enum Tap {
+    /// A compressed one, decoded.
+    Compressed(compressed::Tap),
+    /// A plain one: whether every dump that begins in it is completed.
+    SqlDump(sql_dump::Dumps),
+}
+
+impl Tap {
+    /// A tap for a file of that format; none where kilobytes tell everything.
+    #[must_use]
+    pub fn of(format: Format) -> Option<Self> {
+        match format {
+            Format::SqlDump => Some(Self::SqlDump(sql_dump::Dumps::default())),
+            Format::Compressed(kind) => Some(Self::Compressed(compressed::Tap::new(kind))),
+            Format::Mtf => None,
+        }
+    }
+
+    /// Takes the next bytes of the file, in order and without gaps.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Compressed(tap) => tap.feed(bytes),
+            Self::SqlDump(dumps) => dumps.feed(bytes),
+        }
+    }
+
+    /// The judgement on everything that was fed; none where it adds nothing to what [`inspect`] says.
+    #[must_use]
+    pub fn finish(self) -> Option<Judgement> {
+        match self {
+            Self::Compressed(tap) => Some(tap.finish()),
+            Self::SqlDump(dumps) => {
+                dumps.unfinished().map(|why| Judgement::cut_short(why, Facts::of("SQL dump")))
+            }
+        }
+    }
+}
+
 /// Judges one file by what can be read of it in kilobytes. A compressed file that is not refused by
-/// its first bytes is not judged: feed a [`compressed::Tap`] while sending it, or call
-/// [`compressed::judge`] to read it in full.
+/// its first bytes is not judged: feed a [`Tap`] while sending it, or call [`inspect_all`].
 ///
 /// # Errors
 /// What reading gave.
@@ -250,6 +289,18 @@ pub fn inspect<R: ReadAt + ?Sized>(name: &str, source: &R) -> io::Result<Judgeme
             Ok(judgement)
         }
         None => Ok(Judgement::not_judged("no format is known for a file of this name", Facts::of("unknown"))),
+    }
+}
+
+/// Judges one file by all that can be known of it: a dump is read in full.
+///
+/// # Errors
+/// What reading gave.
+pub fn inspect_all(name: &str, file: &File) -> io::Result<Judgement> {
+    match Format::of_name(name) {
+        Some(Format::Compressed(kind)) => compressed::judge(kind, file),
+        Some(Format::SqlDump) => sql_dump::judge_all(file),
+        Some(Format::Mtf) | None => inspect(name, file),
     }
 }
 

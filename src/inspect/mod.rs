@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::engines::BackupSet;
-use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, compressed, dump_dir, rman};
+use crate::formats::{self, Facts, Format, Judgement, Note, ReadAt, dump_dir, named, rman};
 use crate::manifest::Manifest;
 use crate::model::{Engine, SetKind, Severity, Verdict};
 use crate::source::OpenFile;
@@ -66,7 +66,7 @@ pub fn judge(set: &BackupSet, measure: &Measure) -> Judgement {
     let judged = match (set.engine, set.kind) {
         (Engine::Oracle, _) => folder(set),
         (Engine::Mysql | Engine::Mssql, SetKind::File) => file(set),
-        (Engine::Mysql | Engine::Mssql, SetKind::Folder) => Ok(dump_folder(set)),
+        (Engine::Mysql | Engine::Mssql, SetKind::Folder) => dump_folder(set),
     };
     let mut judgement = judged.unwrap_or_else(|error| Judgement {
         verdict: Verdict::NotJudged { why: format!("it could not be read for inspection: {error}") },
@@ -74,22 +74,43 @@ pub fn judge(set: &BackupSet, measure: &Measure) -> Judgement {
         notes: Vec::new(),
     });
     note_date(set, &mut judgement);
+    match set.engine {
+        Engine::Oracle => {
+            let names = set.files.iter().map(|file| file.rel.as_str());
+            judgement.notes.extend(named::autobackup_contradiction(set.date, names));
+        }
+        Engine::Mssql => named::fill_kind(&mut judgement, set.app.as_str(), set.name.as_str()),
+        Engine::Mysql => {}
+    }
     judgement.notes.extend(size_notes(set.bytes(), measure));
     judgement
 }
 
-/// How a set's file is compressed, where a tap has to watch it on its way.
+/// What a set's file is, where it is one that may be watched on its way.
 #[must_use]
-pub fn compression(set: &BackupSet) -> Option<compressed::Kind> {
-    match (set.kind, Format::of_name(set.name.as_str())) {
-        (SetKind::File, Some(Format::Compressed(kind))) => Some(kind),
-        (SetKind::File | SetKind::Folder, _) => None,
+pub fn watched(set: &BackupSet) -> Option<Format> {
+    match set.kind {
+        SetKind::File => Format::of_name(set.name.as_str()),
+        SetKind::Folder => None,
     }
 }
 
-/// The judgement with what the decoding said in place of what the first bytes did.
+/// The judgement with what was seen on the way in place of what kilobytes said.
 #[must_use]
-pub fn decoded(set: &BackupSet, before: Judgement, tapped: Judgement) -> Judgement {
+pub fn passed(set: &BackupSet, before: Judgement, tapped: Judgement) -> Judgement {
+    match watched(set) {
+        Some(Format::Compressed(_)) => decoded(set, before, tapped),
+        // Its ends were judged, so only what lies between them is new.
+        Some(Format::SqlDump | Format::Mtf) | None => match before.verdict {
+            Verdict::CutShort { .. } => before,
+            Verdict::Whole { .. } | Verdict::NotJudged { .. } | Verdict::StillBeingWritten { .. } => {
+                Judgement { verdict: tapped.verdict, ..before }
+            }
+        },
+    }
+}
+
+fn decoded(set: &BackupSet, before: Judgement, tapped: Judgement) -> Judgement {
     let mut judgement = tapped;
     // The first bytes alone never say `whole`: then it was the operator's check, which saw more.
     judgement.verdict = match (before.verdict, judgement.verdict) {
@@ -143,13 +164,15 @@ pub fn shape(name: &str) -> String {
 /// What reading gave.
 pub fn judge_restored(manifest: &Manifest, files: &[PathBuf]) -> io::Result<Judgement> {
     let contents_then = manifest.contents();
+    let contents: Vec<Lazy<'_>> = files.iter().map(|path| Lazy(path)).collect();
     let stored = contents_then.iter();
     if manifest.id.engine != Engine::Oracle {
-        let entries: Vec<dump_dir::Entry<'_>> =
-            stored.map(|file| dump_dir::Entry { name: file.path.as_str(), size: file.size }).collect();
-        return Ok(judge_dump_folder(&entries));
+        let entries: Vec<dump_dir::Entry<'_>> = stored
+            .zip(&contents)
+            .map(|(file, content)| dump_dir::Entry { name: file.path.as_str(), size: file.size, content })
+            .collect();
+        return judge_dump_folder(&entries);
     }
-    let contents: Vec<Lazy<'_>> = files.iter().map(|path| Lazy(path)).collect();
     let pieces: Vec<rman::Piece<'_>> = stored
         .zip(&contents)
         .map(|(file, content)| rman::Piece {
@@ -183,21 +206,23 @@ fn folder(set: &BackupSet) -> io::Result<Judgement> {
     rman::judge(&pieces)
 }
 
-fn dump_folder(set: &BackupSet) -> Judgement {
+fn dump_folder(set: &BackupSet) -> io::Result<Judgement> {
+    let contents: Vec<Lazy<'_>> = set.files.iter().map(|file| Lazy(&file.path)).collect();
     let entries: Vec<dump_dir::Entry<'_>> = set
         .files
         .iter()
-        .map(|file| dump_dir::Entry { name: file.rel.as_str(), size: file.stamp.size })
+        .zip(&contents)
+        .map(|(file, content)| dump_dir::Entry { name: file.rel.as_str(), size: file.stamp.size, content })
         .collect();
     judge_dump_folder(&entries)
 }
 
-fn judge_dump_folder(entries: &[dump_dir::Entry<'_>]) -> Judgement {
-    dump_dir::judge(entries).unwrap_or_else(|| Judgement {
+fn judge_dump_folder(entries: &[dump_dir::Entry<'_>]) -> io::Result<Judgement> {
+    Ok(dump_dir::judge(entries)?.unwrap_or_else(|| Judgement {
         verdict: Verdict::NotJudged { why: "no format is known for such a folder".to_owned() },
         facts: Facts { format: "unknown".to_owned(), ..Facts::default() },
         notes: Vec::new(),
-    })
+    }))
 }
 
 fn note_date(set: &BackupSet, judgement: &mut Judgement) {

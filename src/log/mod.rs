@@ -27,7 +27,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::config::LogFormat;
 use crate::model::Target;
 
-pub use sweep::{SweepReport, sweep};
+pub use sweep::{SweepReport, sweep, sweep_files};
 
 /// Local time with its offset: `2025-08-19T01:00:02.123+02:00`.
 const TIME: &str = "%Y-%m-%dT%H:%M:%S%.3f%:z";

@@ -1,7 +1,7 @@
 //! Removes log files that have grown old.
 //!
 //! What must stay true: nothing goes but regular files whose name is exactly one that [`file_name`]
-//! makes; neither the file of this run, nor what a symbolic link points to.
+//! makes, or that the caller of [`sweep_files`] knows for its own; neither the file of this run, nor what a symbolic link points to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,22 @@ pub struct SweepReport {
 /// `current`.
 #[must_use]
 pub fn sweep(dir: &Path, keep_days: u32, now: SystemTime, current: Option<&Path>) -> SweepReport {
+    sweep_files(dir, keep_days, now, |path| {
+        let name = path.file_name();
+        name.and_then(|name| name.to_str()).is_some_and(is_log_name)
+            && current.and_then(Path::file_name) != name
+    })
+}
+
+/// Removes the files of `dir` that `is_ours` takes and that were last written more than `keep_days` days before
+/// `now`.
+#[must_use]
+pub fn sweep_files(
+    dir: &Path,
+    keep_days: u32,
+    now: SystemTime,
+    is_ours: impl Fn(&Path) -> bool,
+) -> SweepReport {
     let mut report = SweepReport::default();
     let Some(oldest) = now.checked_sub(Duration::from_secs(u64::from(keep_days) * 24 * 3600)) else {
         return report;
@@ -49,8 +65,7 @@ pub fn sweep(dir: &Path, keep_days: u32, now: SystemTime, current: Option<&Path>
             }
         };
         let path = entry.path();
-        let ours = entry.file_name().to_str().is_some_and(is_log_name);
-        if !ours || current.and_then(Path::file_name) == path.file_name() {
+        if !is_ours(&path) {
             continue;
         }
         match is_old(&path, oldest)

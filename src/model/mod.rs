@@ -4,6 +4,7 @@
 
 mod bandwidth;
 mod date;
+mod expires;
 mod rate;
 mod select;
 mod set;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bandwidth::Bandwidth;
 pub use date::{BackupDate, DateRange};
+pub use expires::{Age, Expires};
 pub use rate::{NoRate, Rate};
 pub use select::{Selector, Target};
 pub use set::{RelPath, SetId, SetName};

@@ -120,7 +120,8 @@ pub struct RunReport {
     pub seconds: f64,
     /// dbbackup's version.
     pub dbbackup: String,
-    /// What the process told the operating system.
+    /// What the process told the operating system; that was 1 in place of 0 or 3 where standard output did not take
+    /// what it had to say.
     pub exit_code: u8,
     /// Sets stored by this run.
     pub sent: usize,

@@ -115,7 +115,8 @@ pub fn sets_table<'e>(entries: impl Iterator<Item = &'e Entry>, now: DateTime<Ut
 /// The table of `status`.
 #[must_use]
 pub fn status_table(apps: &[App], now: DateTime<Utc>) -> String {
-    let mut table = plain(&["App", "Newest", "Age", "RPO", "Size", "Median", "Proof", "Proven", "State"]);
+    let mut table =
+        plain(&["App", "Newest", "Age", "RPO", "Full", "Size", "Median", "Proof", "Proven", "State"]);
     for app in apps {
         let newest = app.newest.as_ref();
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -123,7 +124,8 @@ pub fn status_table(apps: &[App], now: DateTime<Utc>) -> String {
             Cell::new(app.name()),
             Cell::new(or_dash(newest.map(|newest| newest.date.to_string()))),
             right(or_dash(newest.map(|newest| status::hours(newest.age_seconds)))),
-            right(status::hours(app.rpo_seconds)),
+            right(or_dash(app.rpo_seconds.map(status::hours))),
+            right(or_dash(app.newest_full.as_ref().map(|full| status::hours(full.age_seconds)))),
             right(or_dash(newest.map(|newest| bytes(newest.size)))),
             right(or_dash(app.median_size.map(bytes))),
             Cell::new(or_dash(newest.map(|newest| newest.proof.to_string()))),

@@ -151,7 +151,7 @@ pub async fn locate(
     let full = format!("{}{inside}", layout.prefix());
     for (id, rest) in candidates(inside) {
         let manifest = match catalog.lookup(&id).await? {
-            Known::Stored(manifest) => manifest,
+            Known::Stored(manifest) | Known::Copied(manifest) => manifest,
             Known::Absent | Known::Unknown => continue,
         };
         if rest.is_empty() {
@@ -170,7 +170,7 @@ pub async fn locate(
     }
     // The object of a compressed or encrypted file, by its own name.
     for id in codec::without_suffix(inside).filter_map(|bare| SetId::parse_key(bare).ok()) {
-        if let Known::Stored(manifest) = catalog.lookup(&id).await?
+        if let Known::Stored(manifest) | Known::Copied(manifest) = catalog.lookup(&id).await?
             && manifest.files.iter().any(|file| file.key == full)
         {
             return Ok(Located::Set(manifest));

@@ -85,7 +85,7 @@ impl Policy {
 
     /// Where nothing ever got through, all calls say the same: of each attempt, the first one speaks for them.
     fn is_news(&self, error: &BucketError, attempt: u32) -> bool {
-        if error.kind != ErrorKind::Unreachable {
+        if !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::CredentialsSource) {
             self.answered();
             return true;
         }
@@ -116,7 +116,9 @@ impl Policy {
             return false;
         };
         match error.kind {
-            ErrorKind::Unreachable => outage.sit_out(Instant::now()).await == Ended::Over,
+            ErrorKind::Unreachable | ErrorKind::CredentialsSource => {
+                outage.sit_out(Instant::now()).await == Ended::Over
+            }
             ErrorKind::Expired => {
                 outage.answered();
                 outage.bucket().forget_credentials(begun).await;

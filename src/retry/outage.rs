@@ -83,7 +83,7 @@ impl Outage {
             return Ended::Lasts;
         }
         loop {
-            if self.answers().await {
+            let Some(why) = self.silence().await else {
                 seen.answer = Some(Instant::now());
                 let Some(since) = seen.since.take() else {
                     return Ended::NoOutage;
@@ -91,12 +91,12 @@ impl Outage {
                 seen.back = seen.answer;
                 tracing::warn!("[BACK] {} answers again after {}", self.name(), rounded(since.elapsed()));
                 return Ended::Over;
-            }
+            };
             seen.silence = Some(Instant::now());
             let since = *seen.since.get_or_insert_with(|| {
                 let patience = humantime::format_duration(self.patience);
                 tracing::warn!(
-                    "[OUTAGE] {} does not answer any more; it is waited for up to {patience} (outage_patience)",
+                    "[OUTAGE] {} does not answer any more ({why}); it is waited for up to {patience} (outage_patience)",
                     self.name()
                 );
                 failed
@@ -116,12 +116,15 @@ impl Outage {
         }
     }
 
-    /// A refusal is an answer too.
-    async fn answers(&self) -> bool {
+    /// Why it does not answer; a refusal is an answer too.
+    async fn silence(&self) -> Option<String> {
         match tokio::time::timeout(PROBE_TIME, self.bucket.probe()).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => error.kind != ErrorKind::Unreachable,
-            Err(_) => false,
+            // Without keys it was not even asked.
+            Ok(Err(error)) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::CredentialsSource) => {
+                Some(error.detail)
+            }
+            Ok(Ok(()) | Err(_)) => None,
+            Err(_) => Some(format!("no answer within {} s", PROBE_TIME.as_secs())),
         }
     }
 

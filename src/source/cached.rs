@@ -12,9 +12,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::Access;
 
-/// How far ahead of a read is looked: more than the kernel reads ahead by itself, whose pages must not
-/// pass for found ones.
-const AHEAD: u64 = 8 << 20;
+/// How far ahead of a read is looked at least, and at most.
+const AHEAD: Range<u64> = 8 << 20..256 << 20;
+/// The same where the device does not say how far the kernel reads ahead.
+const AHEAD_UNKNOWN: u64 = 32 << 20;
 /// Ranges kept; the oldest are of parts long sent.
 const KEPT: usize = 4096;
 
@@ -27,6 +28,8 @@ struct Window {
     /// Bytes from the file's begin on that were looked at.
     seen: u64,
     missing: Vec<Range<u64>>,
+    /// How far ahead is looked; none before it was asked for.
+    ahead: Option<u64>,
 }
 
 impl Missing {
@@ -34,10 +37,11 @@ impl Missing {
     /// reading of the file.
     pub(super) fn note(&self, file: &File, range: &Range<u64>, size: u64) {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let further = *window.ahead.get_or_insert_with(|| ahead(file));
         if range.start == 0 {
-            *window = Window::default();
+            *window = Window { ahead: window.ahead, ..Window::default() };
         }
-        let ahead = window.seen.max(range.start)..range.end.saturating_add(AHEAD).min(size);
+        let ahead = window.seen.max(range.start)..range.end.saturating_add(further).min(size);
         if ahead.is_empty() {
             return;
         }
@@ -60,6 +64,22 @@ impl Missing {
         let cut = |one: &Range<u64>| one.start.max(range.start)..one.end.min(range.end);
         window.missing.iter().map(cut).filter(|one| !one.is_empty()).collect()
     }
+}
+
+/// More than the kernel reads ahead by itself, whose pages must not pass for found ones: twice what the device
+/// has for a file that is read in order (`POSIX_FADV_SEQUENTIAL`), and as much again before it is asked for.
+fn ahead(file: &File) -> u64 {
+    let Ok(stat) = rustix::fs::fstat(file) else { return AHEAD_UNKNOWN };
+    let device = format!("{}:{}", rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let kib = [
+        format!("/sys/class/bdi/{device}/read_ahead_kb"),
+        format!("/sys/dev/block/{device}/queue/read_ahead_kb"),
+        // Of a partition, its disk's.
+        format!("/sys/dev/block/{device}/../queue/read_ahead_kb"),
+    ]
+    .into_iter()
+    .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    kib.map_or(AHEAD_UNKNOWN, |kib| kib.saturating_mul(4 << 10).clamp(AHEAD.start, AHEAD.end))
 }
 
 /// Whether the kernel tells this process the truth about the file's pages.

@@ -83,19 +83,31 @@ fn being_written(why: String) -> Settle {
 }
 
 /// The name that something will have once it is complete, where its present name says that it is not:
-/// a marker at its end, or the `.NAME.XXXXXX` that rsync writes to.
+/// a marker at its end, with the dot before it that hides the name and the checksum of rclone
+/// (`NAME.1f3d2a9c.partial`) taken away too, or the `.NAME.XXXXXX` that rsync writes to.
 #[must_use]
 pub fn finished_name(name: &str) -> Option<&str> {
     let marked = MARKERS.iter().find_map(|marker| {
         let start = name.len().checked_sub(marker.len())?;
-        name.get(start..).filter(|end| end.eq_ignore_ascii_case(marker)).and_then(|_| name.get(..start))
+        let end = name.get(start..).filter(|end| end.eq_ignore_ascii_case(marker))?;
+        let rest = name.get(..start)?;
+        Some(if end.eq_ignore_ascii_case(".partial") { without_rclones(rest) } else { rest })
     });
-    if marked.is_some() {
-        return marked.filter(|rest| !rest.is_empty());
+    if let Some(marked) = marked {
+        return Some(marked.strip_prefix('.').unwrap_or(marked)).filter(|rest| !rest.is_empty());
     }
     let (stem, suffix) = name.strip_prefix('.')?.rsplit_once('.')?;
     let rsync = suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric());
     (rsync && stem.contains('.')).then_some(stem)
+}
+
+/// Without the checksum of the source's name and time that rclone writes before `.partial` (its `--partial-suffix`):
+/// eight hex digits. Those of a day are the name's own.
+fn without_rclones(name: &str) -> &str {
+    let Some((stem, sum)) = name.rsplit_once('.') else { return name };
+    let hex = sum.len() == 8 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let day = sum.starts_with("20") && sum.bytes().all(|byte| byte.is_ascii_digit());
+    if hex && !day && !stem.is_empty() { stem } else { name }
 }
 
 /// Why a file last modified at `modified` has not rested long enough at `now`.
@@ -251,6 +263,9 @@ mod tests {
         assert_eq!(finished_name("shop.sql.FilePart"), Some("shop.sql"));
         assert_eq!(finished_name("shop.sql.crdownload"), Some("shop.sql"));
         assert_eq!(finished_name(".shop.sql.aB3dE9"), Some("shop.sql"));
+        assert_eq!(finished_name(".shop_20250818.tmp"), Some("shop_20250818"));
+        assert_eq!(finished_name("shop.sql.gz.1f3d2a9c.partial"), Some("shop.sql.gz"));
+        assert_eq!(finished_name("shop.20250818.partial"), Some("shop.20250818"));
         for whole in ["shop.sql", ".part", "part", ".bashrc.aB3dE9", "\u{e9}part"] {
             assert_eq!(finished_name(whole), None, "{whole}");
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::FileError;
 use super::job::FileJob;
@@ -56,13 +57,13 @@ impl Unfinished {
 #[derive(Debug)]
 pub(super) struct Failed {
     error: FileError,
-    /// The upload, if an earlier run began it.
-    resumed: Option<MultipartUpload>,
+    /// The upload, if an earlier run began it and it took nothing from this one.
+    stuck: Option<MultipartUpload>,
 }
 
 impl From<FileError> for Failed {
     fn from(error: FileError) -> Self {
-        Self { error, resumed: None }
+        Self { error, stuck: None }
     }
 }
 
@@ -79,13 +80,15 @@ impl FileJob {
             Begin::Begun(upload) => return Ok(Unfinished::new(upload)),
             Begin::Anew { instead_of } => (None, Some(instead_of)),
         };
+        self.took_a_part.store(false, Ordering::Relaxed);
         if let Some((upload, parts)) = left {
+            self.uploads().gone_on_with(&upload);
             return Ok(Unfinished { upload: Arc::new(upload), parts, resumed: true });
         }
         let upload = self.begin_upload(algorithm).await?;
-        if let Some(instead_of) = &instead_of {
-            // Only now that there is another one.
-            self.abort(instead_of).await;
+        // Only now that there is another one, and nobody else's.
+        if let Some(instead_of) = instead_of.filter(|upload| self.uploads().is_ours(&upload.id)) {
+            self.abort(&instead_of).await;
         }
         Ok(Unfinished::new(upload))
     }
@@ -148,7 +151,8 @@ impl FileJob {
             }
             Err(error) => {
                 self.after_failure(&upload, &error).await;
-                Err(Failed { error, resumed: resumed.then(|| (*upload).clone()) })
+                let stuck = resumed && !self.took_a_part.load(Ordering::Relaxed);
+                Err(Failed { error, stuck: stuck.then(|| (*upload).clone()) })
             }
         }
     }
@@ -163,7 +167,7 @@ impl FileJob {
         };
         let path = self.file.path.display();
         // Some stores are stuck in an upload that was cut off; a new one does not meet that.
-        if let Some(stuck) = failed.resumed.filter(|_| error.is_transient()) {
+        if let Some(stuck) = failed.stuck.filter(|_| error.is_transient()) {
             tracing::warn!(
                 "[RETRY] {path}: the unfinished upload cannot be gone on with, begun anew: {error}"
             );

@@ -57,7 +57,7 @@ impl ConfirmedSet {
         self.journey.sent_bytes
     }
 
-    /// What decoding it on the way said, where it is compressed.
+    /// What was seen on the way, where that adds to what was known before.
     #[must_use]
     pub const fn judgement(&self) -> Option<&Judgement> {
         self.journey.judgement.as_ref()

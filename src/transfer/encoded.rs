@@ -7,6 +7,7 @@
 //! encrypted is never the same twice: such an upload begins anew.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
@@ -143,15 +144,14 @@ impl FileJob {
         let buffer = self.pool().buffer(memory).await.map_err(closed)?;
         let (wire, state) = (self.bucket().algorithm(), self.state().to_owned());
         blocking(move || {
+            let not_kept = |source| FileError::Spool { dir: state.clone(), len, source };
             let room = if on_disk {
-                Room::on_disk(&state, len, buffer).map_err(|error| {
-                    FileError::Internal(format!("make room for a part in {}: {error}", state.display()))
-                })?
+                Room::on_disk(&state, len, buffer).map_err(not_kept)?
             } else {
                 Room::Memory(buffer)
             };
             let before = encoding.plain_bytes();
-            let (spool, sums, ended) = encoding.fill(room, wire)?;
+            let (spool, sums, ended) = encoding.fill(room, wire, not_kept)?;
             let plain = encoding.plain_bytes() - before;
             Ok((encoding, Ready { spool, sums, plain, ended, slot }))
         })
@@ -261,6 +261,7 @@ impl FileJob {
                 receipt
             })
             .await?;
+        self.took_a_part.store(true, Ordering::Relaxed);
         Ok(receipt)
     }
 }

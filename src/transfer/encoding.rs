@@ -186,17 +186,26 @@ impl Encoding {
         lock(&self.passed).digest.len()
     }
 
-    /// Fills `room` with what comes out next; the bool tells whether that was all.
+    /// Fills `room` with what comes out next; the bool tells whether that was all. `not_kept` is told where the room
+    /// did not take it.
     pub(super) fn fill(
         &mut self,
         room: Room,
         wire: Option<Algorithm>,
+        not_kept: impl FnOnce(io::Error) -> FileError,
     ) -> Result<(Spool, Sums, bool), FileError> {
-        let mut sums = Sums::new(wire);
+        let (mut sums, mut was_read) = (Sums::new(wire), true);
         let encoded = &mut self.encoded;
-        let filled = room.fill(|buffer| encoded.read(buffer), |bytes| sums.update(bytes));
-        let (spool, ended) = filled.map_err(|error| self.failed(error))?;
-        Ok((spool, sums, ended))
+        let read = |buffer: &mut [u8]| {
+            let read = encoded.read(buffer);
+            was_read = read.is_ok();
+            read
+        };
+        match room.fill(read, |bytes| sums.update(bytes)) {
+            Ok((spool, ended)) => Ok((spool, sums, ended)),
+            Err(error) if was_read => Err(not_kept(error)),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     /// Size and sums of all that comes out, where nothing is to be sent.

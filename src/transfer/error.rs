@@ -93,6 +93,16 @@ pub enum FileError {
     /// No possible key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The directory for parts that are larger than the memory did not take one.
+    #[error("keep a part of up to {len} bytes in {}: {source}", dir.display())]
+    Spool {
+        /// The state directory.
+        dir: PathBuf,
+        /// Bytes of the part.
+        len: u64,
+        /// The system's words.
+        source: std::io::Error,
+    },
     /// S3 or the way to it.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -108,7 +118,7 @@ impl FileError {
     /// Whether a later run can go on where this one stopped, so that sent parts are kept.
     pub(super) fn keeps_parts(&self) -> bool {
         match self {
-            Self::Cancelled => true,
+            Self::Cancelled | Self::Spool { .. } => true,
             Self::Bucket(error) => error.is_transient() || error.kind == ErrorKind::Credentials,
             Self::Open(_)
             | Self::Read { .. }
@@ -152,6 +162,9 @@ impl FileError {
             Self::Damaged { .. } => {
                 "do not trust this endpoint before the cause is known; move the object away, then run it again"
             }
+            Self::Spool { .. } => {
+                "make room there, or give more `max_memory` or a smaller `part_size` in [backup]; it goes on from the parts that were sent"
+            }
             Self::TooLarge { .. } => "split the backup into pieces",
             Self::Key(_) => "rename it",
             Self::Bucket(error) => error.advice(),
@@ -171,6 +184,8 @@ pub struct ShipError {
     pub failed: usize,
     /// Attempts that failed and were tried again.
     pub retries: u32,
+    /// Whether S3 took any of its data.
+    pub arrived: bool,
 }
 
 impl fmt::Display for ShipError {

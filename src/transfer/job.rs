@@ -1,7 +1,7 @@
 //! One file on its way: what its steps have in common, and which way it goes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,6 +32,8 @@ pub(super) struct FileJob {
     pub(super) members: Option<Arc<[SourceFile]>>,
     pub(super) key: ObjectKey,
     pub(super) retries: AtomicU32,
+    /// Whether the upload that is under way took a part from this run.
+    pub(super) took_a_part: AtomicBool,
     /// Whether the file is compared with what lies under its key, and never sent: the key is known to be taken, or
     /// the file would go out as it is where it is to be encrypted.
     pub(super) compare_only: bool,

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::begin::{Begin, Failed, First, Unfinished};
 use super::existing::Ours;
 use super::job::FileJob;
 use super::parts::{Part, PartPlan};
-use super::reader::{Pages, Sums, open_as_found, read_into, read_part, read_through, unchanged};
+use super::reader::{Pages, Sums, blocking, open_as_found, read_into, read_part, read_through, unchanged};
 use super::sent::Sent;
 use super::tap::Tap;
 use super::{FileError, FileProgress};
@@ -188,6 +189,13 @@ impl FileJob {
                 let memory = self.pool().buffer(STREAM_MEMORY).await.map_err(closed)?;
                 let (job, upload, open) = (self.clone(), upload.clone(), open.clone());
                 let (path, progress, there) = (path.clone(), progress.clone(), there.cloned());
+                // Noted here, in the file's order: the tasks read side by side.
+                let (noted, range) = (open.clone(), part.offset..part.offset + part.len);
+                blocking(move || {
+                    noted.note_cached(&range);
+                    Ok(())
+                })
+                .await?;
                 let mut sums = None;
                 if tap.is_on() {
                     // The tap wants the parts in order, so this one is read before the next is begun.
@@ -232,6 +240,7 @@ impl FileJob {
                     })
                     .await?;
                 progress.advance(part.len);
+                job.took_a_part.store(true, Ordering::Relaxed);
                 Ok((part.number, receipt, sums, part.len))
             });
         }
@@ -260,6 +269,7 @@ impl FileJob {
             read_through(open, path, offset, len, upload.algorithm, Tap::default(), Pages::Stay).await?.0
         };
         if let Some(receipt) = reusable(there.as_ref(), &sums) {
+            open.leave_as_found(&(offset..offset + len));
             return Ok((part.number, receipt, sums, 0));
         }
         let wire = upload.algorithm.map(|_| sums.wire().value());
@@ -278,7 +288,10 @@ impl FileJob {
             })
             .await;
         match (sent, unread.into_inner().unwrap_or_else(PoisonError::into_inner)) {
-            (Ok(receipt), _) => Ok((part.number, receipt, sums, part.len)),
+            (Ok(receipt), _) => {
+                self.took_a_part.store(true, Ordering::Relaxed);
+                Ok((part.number, receipt, sums, part.len))
+            }
             // The request only says that its body ended.
             (Err(_), Some(error)) => Err(error),
             (Err(error), None) => Err(error.into()),

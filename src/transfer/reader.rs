@@ -124,7 +124,7 @@ pub(super) async fn read_part(
 /// What becomes of the pages that a reading brought into the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pages {
-    /// They stay: the same bytes are read once more soon.
+    /// They stay: the same bytes are read once more soon. Whoever reads them has noted what was there before.
     Stay,
     /// They go.
     Go,
@@ -148,7 +148,9 @@ pub(super) async fn read_through(
             let size = usize::try_from(CHUNK.min(len - done)).unwrap_or(usize::MAX);
             chunk.truncate(size);
             let range = offset + done..offset + done + size as u64;
-            open.note_cached(&range);
+            if pages == Pages::Go {
+                open.note_cached(&range);
+            }
             fill(&open, &path, range.start, &mut chunk)?;
             if pages == Pages::Go {
                 open.leave_as_found(&range);

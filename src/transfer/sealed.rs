@@ -5,7 +5,9 @@
 //! for a file only where the file's own checksum is. A run that ends between an object and its manifest
 //! leaves the note for the next; one that is lost costs a question to the operator, never a backup.
 
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -19,6 +21,8 @@ use crate::manifest::StoredFile;
 pub struct Sealed {
     journal: Journal,
     bucket: String,
+    /// The notes on each object of this bucket, the last one first; none before they were asked for.
+    known: Mutex<Option<HashMap<String, VecDeque<StoredFile>>>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,7 +36,11 @@ impl Sealed {
     /// The notes in a state directory, on objects of `bucket`.
     #[must_use]
     pub fn new(state: &Path, bucket: &str) -> Self {
-        Self { journal: Journal::new(state.join("encrypted.jsonl")), bucket: bucket.to_owned() }
+        Self {
+            journal: Journal::new(state.join("encrypted.jsonl")),
+            bucket: bucket.to_owned(),
+            known: Mutex::default(),
+        }
     }
 
     /// An object is about to be stored.
@@ -40,22 +48,31 @@ impl Sealed {
         let note = Note { bucket: self.bucket.clone(), at: Utc::now(), file: file.clone() };
         if let Err(error) = self.journal.add(&note) {
             tracing::warn!("note an encrypted object in {}: {error}", self.journal.path().display());
+            return;
+        }
+        if let Some(known) = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner) {
+            known.entry(file.key.clone()).or_default().push_front(file.clone());
         }
     }
 
     /// The notes on the object under `key`, the last one first. Several were written where an attempt followed one
     /// whose object was stored and whose answer was lost: which of them speaks of the object, its checksum tells.
     pub(super) fn on(&self, key: &str) -> Vec<StoredFile> {
-        let notes = self.journal.read::<Note>().into_iter().rev();
-        notes
-            .filter(|note| note.bucket == self.bucket && note.file.key == key)
-            .map(|note| note.file)
-            .collect()
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get_or_insert_with(|| {
+            let mut known: HashMap<String, VecDeque<StoredFile>> = HashMap::new();
+            for note in self.journal.read::<Note>().into_iter().filter(|note| note.bucket == self.bucket) {
+                known.entry(note.file.key.clone()).or_default().push_front(note.file);
+            }
+            known
+        });
+        known.get(key).into_iter().flatten().cloned().collect()
     }
 
     /// Drops notes that are older than `age`.
     pub fn forget(&self, age: Duration) {
         let now = Utc::now();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.journal.shorten(|mut notes: Vec<Note>| {
             notes.retain(|note| (now - note.at).to_std().map_or(true, |passed| passed <= age));
             notes

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use tokio::task::JoinSet;
@@ -12,6 +12,7 @@ use super::form::{Form, fitting};
 use super::input::Input;
 use super::job::{FileJob, Way};
 use super::ranked::Rank;
+use super::reader::blocking;
 use super::sent::Sent;
 use super::shared::{Settings, Shared};
 use super::{ConfirmedSet, FileError, ShipError, Watch};
@@ -64,11 +65,11 @@ impl Uploader {
         let mut outcome = Outcome::default();
         let taken = match self.taken(&order).await {
             Ok(taken) => taken,
-            Err(first) => return Err(ShipError { first, failed: 1, retries: 0 }),
+            Err(first) => return Err(ShipError { first, failed: 1, retries: 0, arrived: false }),
         };
         let whole = match self.packed(&order, &taken) {
             Ok(packed) => packed,
-            Err(first) => return Err(ShipError { first, failed: 1, retries: 0 }),
+            Err(first) => return Err(ShipError { first, failed: 1, retries: 0, arrived: false }),
         };
         let inputs: Vec<Input> = match whole {
             Some(packed) => vec![packed],
@@ -90,15 +91,14 @@ impl Uploader {
         while let Some(finished) = tasks.join_next().await {
             outcome.take(finished);
         }
-        if outcome.errors.is_empty()
-            && let Err(error) = unchanged_since(&order.set)
-        {
-            outcome.errors.push(error);
+        if outcome.errors.is_empty() {
+            let set = order.set.clone();
+            outcome.errors.extend(blocking(move || unchanged_since(&set)).await.err());
         }
         let retries = outcome.retries;
         let failed = outcome.errors.len();
         if let Some(first) = outcome.errors.into_iter().next() {
-            return Err(ShipError { first, failed, retries });
+            return Err(ShipError { first, failed, retries, arrived: outcome.arrived });
         }
         let mut files = outcome.files;
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -182,6 +182,7 @@ impl Uploader {
             compare_only: taken.contains(key.as_str()) || form.exposes(&order.recipe),
             key,
             retries: AtomicU32::new(0),
+            took_a_part: AtomicBool::new(false),
             category: order.id.category,
             rank: order.rank,
             form,
@@ -205,7 +206,7 @@ impl Uploader {
         };
         tasks.spawn(async move {
             let result = job.run(way, &cancel).await;
-            Ended { result, retries: job.retried() }
+            Ended { result, retries: job.retried(), arrived: job.took_a_part.load(Ordering::Relaxed) }
         });
         Ok(())
     }
@@ -216,6 +217,7 @@ impl Uploader {
 struct Ended {
     result: Result<(StoredFile, Sent), FileError>,
     retries: u32,
+    arrived: bool,
 }
 
 #[derive(Debug, Default)]
@@ -224,20 +226,24 @@ struct Outcome {
     errors: Vec<FileError>,
     retries: u32,
     bytes: u64,
+    /// Whether S3 took any of it.
+    arrived: bool,
     judgement: Option<Judgement>,
 }
 
 impl Outcome {
     fn take(&mut self, finished: Result<Ended, tokio::task::JoinError>) {
         match finished {
-            Ok(Ended { result: Ok((file, sent)), retries }) => {
+            Ok(Ended { result: Ok((file, sent)), retries, .. }) => {
                 self.files.push(file);
                 self.bytes += sent.bytes;
+                self.arrived |= sent.bytes > 0;
                 self.judgement = self.judgement.take().or(sent.judgement);
                 self.retries += retries;
             }
-            Ok(Ended { result: Err(error), retries }) => {
+            Ok(Ended { result: Err(error), retries, arrived }) => {
                 self.errors.push(error);
+                self.arrived |= arrived;
                 self.retries += retries;
             }
             Err(error) => self.errors.push(FileError::Internal(format!("a file's task ended: {error}"))),

@@ -58,6 +58,18 @@ impl Uploads {
         }));
     }
 
+    /// An upload of an earlier run is gone on with: it is not old any more. Somebody else's stays theirs.
+    pub(super) fn gone_on_with(&self, upload: &MultipartUpload) {
+        if self.is_ours(&upload.id) {
+            self.begun(upload);
+        }
+    }
+
+    /// Whether this host began it, and its end is not known.
+    pub(super) fn is_ours(&self, id: &str) -> bool {
+        open(self.journal.read()).iter().any(|begun| begun.bucket == self.bucket && begun.id == id)
+    }
+
     /// An upload was completed or aborted, or is gone.
     pub(super) fn ended(&self, id: &str) {
         self.add(&Line::Ended(id.to_owned()));

@@ -7,6 +7,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 pub use progress::{Bars, Lines, Waiting};
 
 /// Writes a result to standard output. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// The system's, saying what was written.
 pub fn result(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let written = out
@@ -14,7 +17,9 @@ pub fn result(text: &str) -> io::Result<()> {
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        other => {
+            other.map_err(|error| io::Error::new(error.kind(), format!("write standard output: {error}")))
+        }
     }
 }
 

@@ -137,7 +137,10 @@ def test_a_second_run_changes_nothing(fleet):
         assert "--role-arn arn:aws:iam::111122223333:role/dbbackup-uploader" in (etc / "aws-config").read_text()
         assert os.access(root / host / "usr/local/bin/dbbackup", os.X_OK)
         unit = (root / host / "etc/systemd/system/dbbackup.service.d/fleet.conf").read_text()
-        assert "AWS_CONFIG_FILE=/etc/dbbackup/aws-config" in unit
+        assert "AWS_CONFIG_FILE=/etc/dbbackup/aws-config" in unit and "TimeoutStartSec=23h" in unit
+        assert (root / host / "etc/systemd/system/dbbackup-failed@.service").exists()
+        assert [(it["engine"], it["app"], it["schedule"]) for it in config["expect"]] == [
+            ("mysql", "*", "daily"), ("oracle", "*", "daily")]
 
 
 def test_a_configuration_that_the_binary_refuses_does_not_replace_the_good_one(fleet):
@@ -146,6 +149,13 @@ def test_a_configuration_that_the_binary_refuses_does_not_replace_the_good_one(f
     run, counts = play(check=False, dbbackup_bucket="No_Bucket")
     assert run.returncode != 0 and counts["db1"][1] == 1
     assert (root / "db1/etc/dbbackup/config.toml").read_text() == good
+
+
+def test_a_weekly_timer_leaves_a_run_its_days_and_expects_what_it_is_told(fleet):
+    root, play = fleet
+    play(dbbackup_on_calendar="Tue *-*-* 01:00:00", dbbackup_expect="")
+    assert "TimeoutStartSec" not in (root / "db1/etc/systemd/system/dbbackup.service.d/fleet.conf").read_text()
+    assert "expect" not in tomllib.loads((root / "db1/etc/dbbackup/config.toml").read_text())
 
 
 def test_changing_to_cron_and_access_keys_is_stable_too_and_shows_no_secret(fleet):
@@ -157,7 +167,8 @@ def test_changing_to_cron_and_access_keys_is_stable_too_and_shows_no_secret(flee
     assert counts == {"db1": (0, 0), "db2": (0, 0)}, second.stdout
     assert "do-not-show-this" not in first.stdout + first.stderr
     cron = (root / "db1/etc/cron.d/dbbackup").read_text()
-    assert cron.endswith("0 1 * * * dbbackup dbbackup all -q\n")
+    # A run that is killed says nothing any more: the shell does.
+    assert cron.endswith('0 1 * * * dbbackup dbbackup all -q || echo "dbbackup ended with exit code $?"\n')
     etc = root / "db1/etc/dbbackup"
     assert "do-not-show-this" in (etc / "aws-config").read_text()
     assert stat.S_IMODE((etc / "aws-config").stat().st_mode) == 0o640

@@ -102,6 +102,10 @@ FOREIGN = f"{ARN}/backup/db2/mysql/shop/weekly/shop_20250818.sql"
 ELSEWHERE = f"{ARN}/payroll/2025.xlsx"
 MANIFEST = f"{ARN}/backup/db1/_catalog/mysql/shop/weekly/shop_20250818.sql/manifest.json"
 PROOF = f"{ARN}/backup/db1/_catalog/mysql/shop/weekly/shop_20250818.sql/proof-20250819T020000Z-reread.json"
+# A `*` of IAM spans `/`: sets and folders whose names look like a proof's.
+PROOF_LIKE = f"{ARN}/backup/db1/_catalog/mysql/shop/daily/proof-x_20250818.sql/manifest.json"
+PROOFS = [PROOF.replace("reread", kind) for kind in ("stored", "reread", "drilled", "restored", "failed")]
+RUN_LIKE = f"{ARN}/backup/db1/_runs/host=db1/date=2025-08-19/_catalog/x/proof-1-reread.json"
 RUN = f"{ARN}/backup/db1/_runs/host=db1/date=2025-08-19/20250819T010002Z-all.json"
 
 NEW = {"s3:if-none-match": "*", "s3:ObjectCreationOperation": "true"}
@@ -144,7 +148,9 @@ TABLE = [
     ("get a manifest", "s3:GetObject", MANIFEST, {}, "rapA"),
     ("get outside every prefix", "s3:GetObject", ELSEWHERE, {}, "A"),
     ("bring back from Glacier", "s3:RestoreObject", OWN, {}, "rA"),
-    ("put a proof", "s3:PutObject", PROOF, NEW, "uaA"),
+    *(("put a proof", "s3:PutObject", proof, NEW, "uaA") for proof in PROOFS),
+    ("put a manifest of a set that is called like a proof", "s3:PutObject", PROOF_LIKE, NEW, "uA"),
+    ("put a run record that is called like a proof", "s3:PutObject", RUN_LIKE, NEW, "uA"),
     ("put a proof without If-None-Match", "s3:PutObject", PROOF, BLIND, "A"),
     # what `prune` calls
     ("delete an object", "s3:DeleteObject", OWN, {}, "p"),

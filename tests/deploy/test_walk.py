@@ -124,7 +124,7 @@ def test_the_stacks_are_deployed_in_order_with_the_parameters_that_they_have_and
 def test_every_file_that_a_text_names_is_there():
     for path in TEXTS:
         text = path.read_text()
-        for named in re.findall(r"\bdeploy/[\w./-]*\w", text):
+        for named in re.findall(r"\bdeploy/[\w./@-]*\w", text):
             assert (ROOT / named).exists(), f"{path} names {named}"
         for command in commands(path):
             if command.startswith("sudo install ") and " -d " not in command:

@@ -263,10 +263,10 @@ fn replace_on_a_versioned_bucket_stores_the_new_content() {
     let world = World::versioned();
     let dump = world.dump("shop/shop_20250818.sql");
     world.backup().exits(0);
-    fs::write(&dump, "-- another\n").unwrap();
+    fs::write(&dump, "-- another\nSELECT 1;\n").unwrap();
     world.backup().exits(1);
     world.run(&["all", "--date", WEEKLY, "--replace"]).exits(0);
-    assert_eq!(world.get("backup/mysql/shop/weekly/shop_20250818.sql"), b"-- another\n");
+    assert_eq!(world.get("backup/mysql/shop/weekly/shop_20250818.sql"), b"-- another\nSELECT 1;\n");
     assert_eq!(world.whole_manifests().len(), 1);
     world.backup().exits(0);
 }

@@ -28,7 +28,7 @@ pub(crate) fn dump(bytes: usize, completed: &str) -> Vec<u8> {
     text
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -50,7 +50,7 @@ pub(crate) fn backup_option(world: &World, lines: &str) {
 }
 
 /// The manifest's inspection of a stored set.
-fn inspection(world: &World, key: &str) -> serde_json::Value {
+pub(crate) fn inspection(world: &World, key: &str) -> serde_json::Value {
     world.run(&["show", key, "--json"]).exits(0).json()["manifest"]["inspection"].clone()
 }
 
@@ -333,9 +333,13 @@ fn every_app_directory_is_expected_though_nothing_was_ever_in_it() {
 fn folder_of_a_dump_program_is_one_set_and_refused_without_its_end_marker() {
     let world = World::new();
     let folder = "mysql/shop/export-20250818-010003";
-    for file in ["shop-schema-create.sql", "shop.orders-schema.sql", "shop.orders.00000.sql", "metadata"] {
-        world.write(&format!("{folder}/{file}"), format!("-- {file}\n"));
+    let metadata = "# Started dump at: 2025-08-18 01:00:03\n\n[`shop`.`orders`]\nrows = 2\n\
+                    # Finished dump at: 2025-08-18 01:00:09\n";
+    let files = ["shop-schema-create.sql", "shop.orders-schema.sql", "shop.orders.00000.sql"];
+    for file in files {
+        world.write(&format!("{folder}/{file}"), format!("-- {file}\nSELECT 1;\n"));
     }
+    world.write(&format!("{folder}/metadata"), metadata);
     world.backup().exits(0);
     let key = "mysql/shop/weekly/export-20250818-010003";
     assert_eq!(world.keys().len(), 4);
@@ -344,12 +348,21 @@ fn folder_of_a_dump_program_is_one_set_and_refused_without_its_end_marker() {
     crate::support::world::assert_same(&world.path(folder), &world.path("out/export-20250818-010003"));
     world.run(&["drill", "mysql"]).exits(0).says("is reread");
     let stopped = "mysql/shop/export-20250818-020003";
-    for file in ["shop-schema-create.sql", "shop.orders.00000.sql"] {
-        world.write(&format!("{stopped}/{file}"), format!("-- {file}\n"));
+    for file in files {
+        world.write(&format!("{stopped}/{file}"), format!("-- {file}\nSELECT 1;\n"));
     }
     world.backup().exits(1).says("export-20250818-020003: cut short: `metadata`, which mydumper writes last");
     world.write(&format!("{stopped}/metadata.partial"), "Started dump");
     world.backup().exits(1).says("export-20250818-020003: still being written");
+    fs::remove_file(world.path(&format!("{stopped}/metadata.partial"))).unwrap();
+    world.write(&format!("{stopped}/metadata"), metadata);
+    world.write(&format!("{stopped}/shop.orders.00000.sql"), "INSERT INTO `orders` VALUES (1),\n(2");
+    world.backup().exits(1).says("cut short: `shop.orders.00000.sql` does not end with `;`");
+    fs::remove_file(world.path(&format!("{stopped}/shop.orders.00000.sql"))).unwrap();
+    world
+        .backup()
+        .exits(1)
+        .says("cut short: `metadata` lists 2 rows of `shop.orders`, of which no data file");
     assert_eq!(world.keys().len(), 4);
 }
 

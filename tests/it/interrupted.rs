@@ -1,6 +1,7 @@
 //! Signals, kills and two runs at once: nothing half-done counts, and the next run completes it.
 
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use dbbackup::embedded::{Fault, Op, Rule};
@@ -82,6 +83,21 @@ fn a_command_that_waits_for_an_answer_ends_soon_after_a_signal() {
 }
 
 #[test]
+fn a_restore_into_a_pipe_that_nobody_reads_ends_in_time_after_a_signal() {
+    let world = World::new();
+    world.write("mssql/crm/crm_20250818.bak", noise(2_000_000, 9));
+    world.backup().exits(0);
+    let mut command = world.command(&["restore", "mssql/crm/weekly/crm_20250818.bak", "--stdout"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let begun = Instant::now();
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn sigint_ends_the_run_with_130_and_the_next_completes() {
     ends_cleanly(Signal::INT, 130);
 }
@@ -113,6 +129,29 @@ fn a_bucket_that_is_busy_when_asked_for_parts_is_asked_again() {
     world.backup().exits(0).says("going on with an unfinished upload");
     let again = world.server.count(Op::UploadPart) - sent;
     assert!(held > 0 && held + again <= 4, "{held} parts were there, and {again} were sent again");
+    assert_eq!((world.whole_manifests().len(), world.open_uploads()), (1, 0));
+}
+
+#[test]
+fn what_a_resumed_upload_has_stays_where_the_rest_fails_and_is_not_swept() {
+    let (world, _, _) = in_mid_upload(Signal::KILL);
+    world.heal();
+    let journal = world.path("state/uploads.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let year = text.find("\"at\":\"").unwrap() + 6;
+    fs::write(&journal, format!("{}2024{}", &text[..year], &text[year + 4..])).unwrap();
+    let held = world.held_parts();
+    // So that the part that gets through is there before the others are given up.
+    world.configure(|text| text.replace("\"10ms\", \"20ms\"", "\"700ms\""));
+    world.faults().add(Rule::new(Fault::SLOW_DOWN).on(Op::UploadPart).after(1));
+    let run = world.backup().exits(1).says("going on with an unfinished upload").says("stay in the bucket");
+    assert!(!run.stderr.contains("begun anew") && !world.log().contains("[SWEPT]"), "{}", run.stderr);
+    assert_eq!((world.open_uploads(), world.held_parts()), (1, held + 1));
+    assert!(world.all_keys().iter().any(|key| key.contains("/_runs/")), "a run that sent data is recorded");
+    world.heal();
+    let sent = world.server.count(Op::UploadPart);
+    world.backup().exits(0);
+    assert_eq!(world.server.count(Op::UploadPart) - sent, 4 - held - 1);
     assert_eq!((world.whole_manifests().len(), world.open_uploads()), (1, 0));
 }
 

@@ -15,7 +15,7 @@ use crate::support::world::{WEEKLY, World};
 fn meanwhile(world: &World, wait: &str, unfinished: &str, deed: impl FnOnce(&Path)) -> Output {
     backup_option(world, &format!("settle_wait = \"{wait}\""));
     world.dump("blog/blog_20250818.sql");
-    let unfinished = world.write(&format!("mysql/{unfinished}"), "half");
+    let unfinished = world.write(&format!("mysql/{unfinished}"), "SELECT 1;\n-- half");
     let run = world.begin_unprivileged(&["all", "--date", WEEKLY]);
     let begun = Instant::now();
     while world.keys().is_empty() {
@@ -43,7 +43,7 @@ fn dump_that_is_still_being_copied_after_the_wait_makes_the_run_fail() {
     let world = World::new();
     backup_option(&world, "settle_wait = \"200ms\"");
     world.dump("blog/blog_20250818.sql");
-    world.write("mysql/shop/shop_20250818.sql.part", "half");
+    world.write("mysql/shop/shop_20250818.sql.part", "SELECT 1;\n-- half");
     let run = world.backup().exits(1);
     assert!(
         run.stderr
@@ -123,7 +123,7 @@ fn a_dry_run_does_not_miss_what_is_being_copied() {
     world.configure(|text| {
         format!("{text}[[expect]]\nengine = \"mysql\"\napp = \"*\"\nschedule = \"daily\"\n")
     });
-    world.write("mysql/shop/shop_20250818.sql.part", "half");
+    world.write("mysql/shop/shop_20250818.sql.part", "SELECT 1;\n-- half");
     let planned = world.run(&["all", "--date", WEEKLY, "--dry-run"]).exits(3);
     assert!(!planned.stdout.contains("never produced"), "{}", planned.stdout);
 }

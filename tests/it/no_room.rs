@@ -84,3 +84,26 @@ fn a_disk_that_fills_in_the_middle_of_a_folder_is_told_and_the_next_run_goes_on(
     let fetched = world.server.count(Op::GetObject) - before;
     assert!(fetched < 600 + 400, "{fetched} objects were fetched, those of the first run again");
 }
+
+#[test]
+fn a_state_directory_that_is_full_is_blamed_and_not_the_backup() {
+    let world = World::new();
+    world.write("mssql/crm/crm_20250818.bak", noise(30_000_000, 3));
+    world.configure(|text| {
+        let text = text.replace("[mssql]", "[mssql]\ncompress = \"gzip\"");
+        let state = world.path("small").display().to_string();
+        let text = text.replace("[state]\ndir = ", &format!("[state]\ndir = \"{state}\"\n# "));
+        let text: Vec<_> = text.lines().filter(|line| !line.starts_with("part_size")).collect();
+        format!("{}\npart_size = \"24MiB\"\nmax_memory = \"40MiB\"\n", text.join("\n"))
+    });
+    let script = format!("\"$1\" all --date {WEEKLY} >said 2>&1; echo $?");
+    let Some(lines) = on_a_small_disk(&world, &script) else { return };
+    let said = fs::read_to_string(world.path("said")).unwrap();
+    assert_eq!(lines, ["1"], "{said}");
+    let small = world.path("small").display().to_string();
+    assert!(
+        said.contains(&format!("bytes in {small}: No space left")) && said.contains("make room there"),
+        "{said}"
+    );
+    assert!(!said.contains("its permissions"), "{said}");
+}

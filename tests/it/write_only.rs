@@ -54,3 +54,36 @@ fn looking_and_restoring_say_which_permission_is_missing() {
     world.run(&["list"]).exits(5).says("AccessDenied");
     world.run(&["restore", "mysql/shop/weekly/none_20250818.sql"]).exits(5).says("AccessDenied");
 }
+
+#[test]
+fn another_store_with_a_bucket_of_that_name_has_nothing_and_gets_everything() {
+    let (world, other) = (write_only(), write_only());
+    world.backup().exits(0);
+    // What is known of the first by its copies is said to be known so.
+    world.backup().exits(0).says("stored with the same content, by this host's copy of its record");
+    let (first, second) = (world.server.endpoint_url(), other.server.endpoint_url());
+    world.configure(|text| text.replace(&first, &second));
+    world.backup().exits(0).says("4 backups uploaded to S3.");
+    other.heal();
+    assert_eq!(other.whole_manifests().len(), 4);
+    world.configure(|text| text);
+    world.backup().exits(0).says("No backups were uploaded to S3.");
+    let names: Vec<String> = fs::read_dir(world.path("state/catalog"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.len() == 2 && names.iter().all(|name| name.starts_with("backups@127.0.0.1_")), "{names:?}");
+}
+
+#[test]
+fn a_copy_that_cannot_be_read_is_told() {
+    let world = write_only();
+    world.backup().exits(0);
+    let copies = walkdir::WalkDir::new(world.path("state/catalog")).into_iter().map(Result::unwrap);
+    let copy = copies.into_iter().find(|entry| entry.file_type().is_file()).unwrap().into_path();
+    fs::write(&copy, "{").unwrap();
+    world.backup().exits(1).says("read this host's copy of a manifest in").says("present but not compared");
+    fs::remove_file(&copy).unwrap();
+    fs::create_dir(&copy).unwrap();
+    world.backup().exits(1).says("read this host's copy of a manifest in");
+}

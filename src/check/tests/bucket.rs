@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::super::bucket::{Promises, noncurrent_days, posture, promises, tally};
+use super::super::bucket::{Promises, noncurrent_days, own_prefix, posture, promises, shared_prefix, tally};
 use super::super::{Line, Outcome};
 use super::{error, is};
 use crate::bucket::{BucketError, Encryption, ErrorKind, LifecycleRule, ObjectLock, Posture, Versioning};
 use crate::config::Config;
 
-fn good_posture() -> Posture {
+pub(super) fn good_posture() -> Posture {
     let abort = LifecycleRule {
         id: "abort".to_owned(),
         enabled: true,
@@ -36,7 +36,7 @@ fn good_posture() -> Posture {
 
 fn of(seen: &Posture) -> Vec<Line> {
     let text = "[mysql]\nsource = \"/srv/mysql\"\n[s3]\nbucket = \"example-backup\"\nprefix = \"backup\"\nregion = \
-                \"eu-west-1\"\n";
+                \"eu-west-1\"\nexpires = { weekly = \"90d\" }\n";
     let config = Config::parse(text, Path::new("/etc/dbbackup/config.toml"), "db1").unwrap();
     posture(seen, &config.s3, false)
 }
@@ -51,7 +51,7 @@ fn line(seen: &Posture, what: &str) -> Line {
 fn a_bucket_as_the_template_makes_it_is_ok() {
     let lines = of(&good_posture());
     assert_eq!(tally(&lines), [lines.len(), 0, 0, 0], "{lines:#?}");
-    assert_eq!(lines.len(), 10);
+    assert_eq!(lines.len(), 11);
 }
 
 #[test]
@@ -229,4 +229,14 @@ fn only_a_rule_that_covers_the_probe_removes_its_versions() {
     assert_eq!(with("", false), None);
     let unseen = Posture { lifecycle: Err(error(ErrorKind::Denied)), ..good_posture() };
     assert_eq!(noncurrent_days(&unseen, "b/_check/"), None);
+}
+
+#[test]
+fn folder_that_another_host_sends_to_is_told() {
+    is(&own_prefix("backup/db1"), "ok");
+    is(&shared_prefix("backup", &Ok(None)), "ok");
+    let shared = shared_prefix("backup", &Ok(Some("db2".to_owned())));
+    is(&shared, "warn");
+    assert!(shared.seen.contains("db2") && shared.advice.contains("{hostname}"), "{shared:?}");
+    is(&shared_prefix("backup", &Err(error(ErrorKind::Denied))), "unknown");
 }

@@ -1,6 +1,7 @@
 //! Each line, forced to each of its results by the facts that lead there.
 
 mod bucket;
+mod expiry;
 mod findings;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use super::local::{Place, SourceFacts};
 use super::road::{Connected, Tls};
 use super::{Line, Outcome, certificate, identity, local, road};
 use crate::bucket::{BucketError, CredentialsInUse, Destination, ErrorKind, Versioning};
+use crate::model::Engine;
 use crate::network::Networks;
 
 fn error(kind: ErrorKind) -> BucketError {
@@ -76,12 +78,36 @@ fn place_is_judged_by_rights_then_space() {
         exists: true,
         free: 9 * GIB,
         wanted: 5 * GIB,
+        open_to: None,
     };
     is(&local::place(&good), "ok");
     is(&local::place(&Place { wanted: 10 * GIB, ..good.clone() }), "warn");
     is(&local::place(&Place { free: GIB / 2, wanted: 0, ..good.clone() }), "warn");
     is(&local::place(&Place { free: 1 << 20, ..good.clone() }), "FAIL");
+    is(&local::place(&Place { open_to: Some("everybody".to_owned()), ..good.clone() }), "FAIL");
     is(&local::place(&Place { writable: Err("read-only".to_owned()), ..good }), "FAIL");
+}
+
+#[test]
+fn directory_is_open_to_whom_its_bits_let_in_beyond_root_and_the_user() {
+    let open = |mode, owner, group| local::open_to(mode, (owner, group), 500);
+    assert_eq!(open(0o040_750, 500, 500), None);
+    assert_eq!(open(0o040_755, 0, 0), None);
+    assert_eq!(open(0o040_775, 500, 0), None);
+    assert_eq!(open(0o040_770, 500, 501).as_deref(), Some("group 501"));
+    assert_eq!(open(0o041_777, 0, 0).as_deref(), Some("everybody"));
+    assert_eq!(open(0o040_750, 501, 501).as_deref(), Some("user 501, who owns it"));
+}
+
+#[test]
+fn what_nothing_is_expected_of_is_told() {
+    is(&local::expected(1, &[]), "ok");
+    let none = local::expected(2, &[Engine::Oracle, Engine::Mysql]);
+    is(&none, "warn");
+    assert!(none.seen.starts_with("nothing is expected ([[expect]])"), "{none:?}");
+    let one = local::expected(2, &[Engine::Oracle]);
+    is(&one, "warn");
+    assert!(one.seen.starts_with("nothing is expected of oracle"), "{one:?}");
 }
 
 #[test]

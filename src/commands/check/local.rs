@@ -39,14 +39,15 @@ fn look(config: &Config) -> Vec<Line> {
         largest = largest.max(facts.largest);
         lines.push(local::source(engine.as_str(), &source.dir, &facts));
     }
-    let restore = config.drill.scratch.as_ref().unwrap_or(&config.state.dir);
-    for (what, dir, wanted) in [
-        ("log directory", &config.log.dir, 0),
-        ("state directory", &config.state.dir, 0),
-        ("restore directory", restore, largest),
-    ] {
-        lines.push(local::place(&place(what, dir, wanted)));
+    if !config.sources.is_empty() {
+        lines.push(local::expected(config.sources.len(), &config.unexpected()));
     }
+    let restore = config.drill.scratch.as_ref().unwrap_or(&config.state.dir);
+    for (what, dir) in [("log directory", &config.log.dir), ("state directory", &config.state.dir)] {
+        let open_to = open_to(dir, effective);
+        lines.push(local::place(&Place { open_to, ..place(what, dir, 0) }));
+    }
+    lines.push(local::place(&place("restore directory", restore, largest)));
     let held = match lock::look(&config.state.dir) {
         Ok(lock::Seen::Free) => LockState::Free,
         Ok(lock::Seen::Held(holder)) => LockState::Held(holder),
@@ -134,7 +135,12 @@ fn place(what: &'static str, dir: &Path, wanted: u64) -> Place {
     // A file without a name: nothing of it is left, however this ends.
     let writable = tempfile::tempfile_in(there).map(|_| ()).map_err(|error| error.to_string());
     let free = rustix::fs::statvfs(there).map_or(0, |space| space.f_bavail.saturating_mul(space.f_frsize));
-    Place { what, dir: dir.to_owned(), writable, exists: there == dir, free, wanted }
+    Place { what, dir: dir.to_owned(), writable, exists: there == dir, free, wanted, open_to: None }
+}
+
+fn open_to(dir: &Path, user: u32) -> Option<String> {
+    let about = fs::metadata(dir).ok()?;
+    local::open_to(about.mode(), (about.uid(), about.gid()), user)
 }
 
 fn user_name(uid: u32) -> Option<String> {

@@ -5,6 +5,7 @@
 
 mod cron;
 mod local;
+mod neighbours;
 mod probe;
 mod road;
 mod speed;
@@ -100,7 +101,8 @@ async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<V
     if trip.region.is_some() {
         posture.region = Ok(trip.region);
     }
-    let facts = check::bucket::posture(&posture, &config.s3, config.backup.categories.daily);
+    let mut facts = check::bucket::posture(&posture, &config.s3, config.backup.categories.daily);
+    facts.push(neighbours::line(&bucket, config, now).await);
     if args.read_only {
         lines.push(identity::not_tried());
         lines.extend(facts);
@@ -109,7 +111,12 @@ async fn look(config: &Config, args: &CheckArgs, now: DateTime<Utc>) -> Result<V
     let versioning = posture.versioning.as_ref().ok().copied();
     let probed = Box::pin(probe::probe(&bucket, versioning)).await?;
     lines.push(identity::upload(&probed.powers.upload));
-    if probed.powers.upload.as_ref().is_err_and(|error| error.kind == ErrorKind::Credentials) {
+    if probed
+        .powers
+        .upload
+        .as_ref()
+        .is_err_and(|error| matches!(error.kind, ErrorKind::Credentials | ErrorKind::CredentialsSource))
+    {
         // Nothing that such keys are refused says anything of what they may do.
         lines.extend(unseen([Area::Identity, Area::Bucket]));
         return Ok(lines);

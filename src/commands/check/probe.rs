@@ -56,7 +56,7 @@ pub(super) async fn probe(bucket: &Bucket, versioning: Option<Versioning>) -> Re
     if let Some(second) = &second_write {
         written.note(second);
     }
-    let list = Tried::from(bucket.list_one(&below(bucket)).await);
+    let list = Tried::from(bucket.list_one(&below(bucket), "").await);
     let (mut read, mut state) = (Tried::NotTried(NONE), Probe::None);
     let mut changed = [NONE; 3].map(Tried::NotTried);
     if written.any || taken {

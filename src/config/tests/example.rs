@@ -43,6 +43,13 @@ fn example_holds_the_scripts_values() {
     );
     assert_eq!((config.s3.bucket.as_str(), config.s3.prefix.as_str()), ("ict-backup", "backup"));
     assert_eq!(config.log.dir, Path::new("/var/log/dbbackup"));
+    // The shipped timer and cron line send Monday's backups, and nobody else would miss them.
+    let expected: Vec<_> =
+        config.expect.iter().map(|it| (it.engine, it.app.clone(), it.schedule.to_string())).collect();
+    assert_eq!(
+        expected,
+        config.sources.keys().map(|it| (*it, None, "weekly mon".to_owned())).collect::<Vec<_>>()
+    );
     assert_eq!(config.warnings(), Vec::<String>::new());
 }
 

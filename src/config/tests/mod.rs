@@ -65,7 +65,25 @@ fn least_file_gets_every_default() {
     let mysql = &config.sources[&Engine::Mysql];
     assert_eq!((mysql.min_size, mysql.check.timeout), (1024, Duration::from_mins(30)));
     assert!(mysql.check.command.is_empty());
-    assert_eq!(config.warnings(), Vec::<String>::new());
+    let told = config.warnings();
+    assert!(told.len() == 1 && told[0].starts_with("nothing is expected ([[expect]])"), "{told:?}");
+}
+
+#[test]
+fn week_is_caught_up_with_where_every_night_is_sent_unless_told_otherwise() {
+    let days = |lines: &str| parse(&format!("{LEAST}[backup]\n{lines}\n")).unwrap().backup.catch_up_days;
+    assert_eq!(days("daily = true"), 7);
+    assert_eq!(days("daily = false"), 0);
+    assert_eq!(days("daily = true\ncatch_up_days = 0"), 0);
+    assert_eq!(days("catch_up_days = 3"), 3);
+}
+
+#[test]
+fn engine_of_which_nothing_is_expected_is_named() {
+    let expect = "[[expect]]\nengine = \"mysql\"\napp = \"*\"\nschedule = \"daily\"\n";
+    assert_eq!(parse(&format!("{LEAST}{expect}")).unwrap().warnings(), Vec::<String>::new());
+    let both = parse(&format!("{LEAST}[mssql]\nsource = \"/srv/mssql\"\n{expect}")).unwrap().warnings();
+    assert!(both.len() == 1 && both[0].starts_with("nothing is expected of mssql"), "{both:?}");
 }
 
 #[test]
@@ -100,6 +118,9 @@ fn full_file_is_taken_as_written() {
         [s3.storage_class]
         weekly = "STANDARD_IA"
         monthly = "GLACIER_IR"
+        [s3.expires]
+        daily = "1week"
+        weekly = "90d"
         [log]
         dir = "/srv/log"
         keep_days = 30
@@ -139,6 +160,7 @@ fn full_file_is_taken_as_written() {
     assert_eq!(s3.sse, Some(Sse::Kms(Some("alias/backup".into()))));
     assert_eq!(s3.checksum, ChecksumChoice::Sha256);
     assert_eq!(s3.storage_class[&Category::Monthly], "GLACIER_IR");
+    assert_eq!(s3.expires.iter().collect::<Vec<_>>(), [(Category::Daily, 7), (Category::Weekly, 90)]);
     assert_eq!(s3.attempt_timeout, Duration::from_mins(90));
     assert_eq!((s3.stall_timeout, s3.min_rate.bytes()), (Duration::from_secs(30), 125_000));
     assert_eq!((config.log.keep_days, config.log.format), (30, LogFormat::Json));
@@ -168,6 +190,11 @@ fn impossible_value_names_its_key_and_what_is_allowed() {
         ("s3", "path_style = \"yes\"", "true or false"),
         ("s3", "storage_class = \"STANDARD_IA\"", "table"),
         ("s3", "storage_class = { weekly = \"standard_ia\" }", "did you mean `STANDARD_IA`"),
+        ("s3", "expires = \"90d\"", "table, such as { weekly = \"90d\" }"),
+        ("s3", "expires = { weekly = \"36h\" }", "not whole days; allowed: whole days from \"1d\""),
+        ("s3", "expires = { weekly = \"0d\" }", "out of range"),
+        ("s3", "expires = { weekly = 90 }", "whole number is the wrong type"),
+        ("s3", "expires = { yearly = \"400d\" }", "daily, weekly, monthly"),
         ("s3", "storage_class = { yearly = \"STANDARD\" }", "daily, weekly, monthly"),
         ("s3", "sse = \"aes256\"", "did you mean `AES256`"),
         ("s3", "kms_key_id = \"alias/backup\"", "sse = \"aws:kms\""),
@@ -308,19 +335,22 @@ fn unwise_settings_are_warned_of() {
         ("[s3]\n", "[s3]\nstorage_class = { weekly = \"DEEP_ARCHIVE\" }\n", "thawed"),
         ("[s3]\n", "[s3]\nstorage_class = { daily = \"STANDARD_IA\" }\n", "daily = true"),
         ("[s3]\n", "[s3]\nchecksum = \"none\"\n", "proven"),
+        (
+            "[s3]\n",
+            "[backup]\ncatch_up_days = 14\n[s3]\nexpires = { daily = \"7d\", weekly = \"14d\" }\n",
+            "set catch_up_days to 7 at most",
+        ),
         ("[s3]\n", "[mssql]\nsource = \"/srv/mysql\"\n[s3]\n", "sent twice"),
         ("[s3]\n", "[mssql]\nsource = \"/srv/mysql/mssql\"\n[s3]\n", "sent twice"),
     ] {
-        let warnings = parse(&LEAST.replace(from, to)).unwrap().warnings();
+        let mut warnings = parse(&LEAST.replace(from, to)).unwrap().warnings();
+        warnings.retain(|warning| !warning.contains("[[expect]]"));
         assert_eq!(warnings.len(), 1, "{to}: {warnings:?}");
         assert!(warnings[0].contains(warned), "{to}: {warnings:?}");
     }
-    assert!(
-        parse(&LEAST.replace("[s3]\n", "[mssql]\nsource = \"/srv/mysql2\"\n[s3]\n"))
-            .unwrap()
-            .warnings()
-            .is_empty()
-    );
+    let beside =
+        parse(&LEAST.replace("[s3]\n", "[mssql]\nsource = \"/srv/mysql2\"\n[s3]\n")).unwrap().warnings();
+    assert!(!beside.iter().any(|warning| warning.contains("sent twice")), "{beside:?}");
 }
 
 #[test]

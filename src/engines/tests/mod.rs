@@ -177,6 +177,77 @@ fn only_dumps_are_sent_as_mysql_and_only_bak_files_as_sql_server() {
 }
 
 #[test]
+fn backup_of_the_day_in_a_form_that_is_not_taken_is_warned_of() {
+    let tree = Tree::new(&[]);
+    let near = [
+        "shop/a_20250818.gz",
+        "dump/a_20250818.dump.gz",
+        "tgz/a_20250818.tgz",
+        "xb/a_20250818.xbstream",
+        "cr/a_20250818.sql\r",
+        "lz4/a_20250818.sql.lz4",
+        "2025-08-18/shop.sql.gz.gpg",
+    ];
+    for file in
+        near.into_iter().chain(["old/a_20250817.gz", "logs/2025-08-18/run.log", "side/a_20250818.md5"])
+    {
+        tree.file(file);
+    }
+    // What xtrabackup and mariadb-backup make, and a directory that its job left empty.
+    tree.file("phys/2025-08-18_01-00-00/ibdata1");
+    tree.file("phys/2025-08-18_01-00-00/shop/orders.ibd");
+    tree.folder("empty/2025-08-18");
+    assert!(tree.keys(Engine::Mysql).is_empty());
+    let passed = tree.passed(Engine::Mysql);
+    for path in near.into_iter().chain(["phys/2025-08-18_01-00-00", "empty/2025-08-18"]) {
+        assert!(matches!(why(&passed, path), Why::NearMiss(_)), "{path}: {passed:?}");
+    }
+    let told: Vec<_> = passed.iter().filter(|(_, why)| why.severity().is_some()).collect();
+    assert_eq!(told.len(), near.len() + 2, "{told:?}");
+    assert!(why(&passed, "cr/a_20250818.sql\r").to_string().contains("control character"));
+
+    let names = ["zip", "7z", "bkp", "sqb", "backup", "bacpac", "bak.gz"];
+    let files: Vec<String> = names.iter().map(|end| format!("{end}/crm_20250818.{end}")).collect();
+    let mut tree = Tree::new(&files.iter().map(String::as_str).collect::<Vec<_>>());
+    tree.file("crm/crm_20250818.trn");
+    tree.file("crm/crm_20250817.dif");
+    let passed = tree.passed(Engine::Mssql);
+    for file in &files {
+        assert!(matches!(why(&passed, file), Why::NearMiss(_)), "{file}: {passed:?}");
+    }
+    assert_eq!(why(&passed, "crm/crm_20250818.trn"), &Why::SwitchedOff("include_log"));
+    assert_eq!(why(&passed, "crm/crm_20250817.dif"), &Why::OtherDate(day("2025-08-17")));
+    tree.source.include_log = true;
+    assert_eq!(tree.keys(Engine::Mssql), ["crm/crm_20250818.trn"]);
+}
+
+#[test]
+fn many_near_misses_of_one_directory_are_one_warning_with_their_count() {
+    let names: Vec<String> = (0..200).map(|n| format!("shop/t{n:03}_20250818.sql.gpg")).collect();
+    let tree = Tree::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let found = tree.find(Engine::Mysql);
+    let findings: Vec<_> = found.passed.iter().filter_map(Passed::finding).collect();
+    let [one] = findings.as_slice() else { panic!("{findings:?}") };
+    assert!(one.subject.ends_with("shop/t000_20250818.sql.gpg"), "{one:?}");
+    assert!(one.what.contains("so it is with 199 more"), "{one:?}");
+    assert_eq!(found.passed.len(), 200, "each is there for --dry-run");
+}
+
+#[test]
+fn directory_of_a_day_that_holds_backups_is_not_warned_of() {
+    let tree =
+        Tree::new(&["2025-08-18/shop_20250818.sql", "2025-08-18/info", "2025-08-17/shop_20250817.sql"]);
+    assert_eq!(tree.keys(Engine::Mysql), ["2025-08-18/shop_20250818.sql"]);
+    assert!(tree.passed(Engine::Mysql).iter().all(|(_, why)| why.severity().is_none()));
+}
+
+#[test]
+fn date_in_a_databases_name_does_not_hide_that_of_its_backup() {
+    let name = "SRV/Archive20240101/FULL/SRV_Archive20240101_FULL_20250818_010203.bak";
+    assert_eq!(Tree::new(&[name]).keys(Engine::Mssql), [name]);
+}
+
+#[test]
 fn mysql_dump_of_the_fourth_monday_is_monthly() {
     let tree = Tree::new(&["shop/a_20250825.sql"]);
     let wanted = DateRange::one(day("2025-08-25"));

@@ -27,6 +27,31 @@ fn links_are_never_followed_and_never_silently_missed() {
         assert_eq!(why(&passed, path), &Why::LinkInside, "{path}");
     }
     assert_eq!(why(&passed, "shop/readme.txt"), &Why::NotABackup);
+    let tree = Tree::new(&["x/a.txt"]);
+    tree.link("/nowhere/crm", "crm");
+    tree.link("/nowhere/readme.txt", "x/readme.txt");
+    for engine in [Engine::Mysql, Engine::Oracle] {
+        let passed = tree.passed(engine);
+        assert_eq!(why(&passed, "crm"), &Why::DanglingLink);
+        assert_eq!(why(&passed, "x/readme.txt"), &Why::NotABackup);
+    }
+}
+
+#[test]
+fn folder_of_a_dump_program_that_is_still_being_copied_is_awaited_as_a_file_is() {
+    let tree = Tree::new(&[]);
+    for dir in ["shop_20250818.partial", ".shop_20250818.tmp"] {
+        tree.file(format!("shop/{dir}/metadata"));
+        tree.file(format!("shop/{dir}/shop.orders-schema.sql"));
+    }
+    tree.file("crm/crm_20250818.sql.gz.1f3d2a9c.partial");
+    assert!(tree.keys(Engine::Mysql).is_empty());
+    let passed = tree.passed(Engine::Mysql);
+    for path in
+        ["shop/shop_20250818.partial", "shop/.shop_20250818.tmp", "crm/crm_20250818.sql.gz.1f3d2a9c.partial"]
+    {
+        assert_eq!(why(&passed, path), &Why::InProgress, "{path}");
+    }
 }
 
 #[test]

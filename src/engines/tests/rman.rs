@@ -24,7 +24,7 @@ fn rman_folder_is_a_set_with_all_its_files_and_its_own_name() {
     assert_eq!(passed.len(), 3, "{passed:?}");
     assert_eq!(why(&passed, "erp/rman_17-08-2025"), &Why::OtherDate(day("2025-08-17")));
     assert_eq!(why(&passed, "erp/rman_lv1_18-08-2025"), &Why::Level1);
-    assert_eq!(why(&passed, "erp/other_18-08-2025"), &Why::NotABackup);
+    assert_eq!(why(&passed, "erp/other_18-08-2025").severity(), Some(Severity::Warning));
 }
 
 #[test]
@@ -61,6 +61,62 @@ fn rman_backup_at_another_level_or_as_a_file_or_misspelt_is_warned_of() {
     for path in ["a/rman_18-08-2025.log", "a/RMAN_17-08-2025"] {
         assert_eq!(why(&passed, path), &Why::NotABackup);
     }
+}
+
+#[test]
+fn level_1_is_told_by_a_word_of_its_own_in_any_letter_case() {
+    for name in [
+        "rman_LV1_x",
+        "rman_lvl1_x",
+        "rman_x_L1",
+        "rman_incr_level1",
+        "rman_incr1",
+        "rman_inc1-x",
+        "rman_DIFF_x",
+        "rman_lv1c",
+    ] {
+        assert!(is_level_1(name), "{name}");
+    }
+    for name in ["rman_mlv1prod", "rman_lv10_x", "rman_full", "rman_lv0", "rman_sales1", "rman_different"] {
+        assert!(!is_level_1(name), "{name}");
+    }
+    let tree = Tree::new(&["erp/rman_LV1_18-08-2025/piece", "erp/rman_mlv1prod_18-08-2025/piece"]);
+    assert!(tree.keys(Engine::Oracle).is_empty());
+    let passed = tree.passed(Engine::Oracle);
+    assert_eq!(why(&passed, "erp/rman_LV1_18-08-2025"), &Why::Level1);
+    assert_eq!(why(&passed, "erp/rman_mlv1prod_18-08-2025").severity(), Some(Severity::Warning));
+}
+
+#[test]
+fn oracle_backup_of_the_day_in_another_layout_is_warned_of_once() {
+    let tree = Tree::new(&[
+        "ORCL/backupset/2025_08_18/o1_mf_nnnd0_TAG20250818T010203_abc_.bkp",
+        "crm/c-1234567-20250818-00",
+        "hr/expdp_hr_20250818.dmp",
+        "erp/full_rman_18-08-2025/0a3k_1_1",
+        "erp/full_rman_18-08-2025/c-1234567-20250818-00",
+        "2025-08-18/other/piece",
+        "logs/2025-08-18/rman.log",
+        "fin/2025-08-18/rman_full_18-08-2025/piece",
+        "sun/backup_17-08-2025/piece",
+    ]);
+    assert!(tree.keys(Engine::Oracle).is_empty());
+    let passed = tree.passed(Engine::Oracle);
+    let told: Vec<_> =
+        passed.iter().filter(|(_, why)| why.severity().is_some()).map(|(path, _)| path.as_str()).collect();
+    let expected = [
+        "ORCL/backupset/2025_08_18",
+        "crm/c-1234567-20250818-00",
+        "erp/full_rman_18-08-2025",
+        "fin/2025-08-18/rman_full_18-08-2025",
+        "hr/expdp_hr_20250818.dmp",
+        "2025-08-18",
+    ];
+    assert_eq!(told, expected);
+    // A directory of a day with RMAN folders in it holds backups.
+    let tree = Tree::new(&["2025-08-18/rman_full_18-08-2025/piece"]);
+    assert_eq!(tree.keys(Engine::Oracle), ["2025-08-18/rman_full_18-08-2025"]);
+    assert!(tree.passed(Engine::Oracle).iter().all(|(_, why)| why.severity().is_none()));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The four decoders behind one face: bytes in, the two ends of what comes out kept.
+//! The four decoders behind one face: bytes in, the two ends of what comes out kept, and its dumps counted.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use flate2::write::MultiGzDecoder;
 use zstd::stream::raw::{DParameter, Operation};
 
-use super::super::sql_dump;
+use super::super::sql_dump::{self, Dumps};
 use super::{Kind, OUT};
 
 /// Largest zstd window taken (`zstd -19` uses 8 MiB, `--ultra -22` 128 MiB); `--long=28` and above
@@ -24,23 +24,25 @@ pub(super) enum Fault {
     Unable(String),
 }
 
-/// The two ends of the decoded bytes.
+/// The two ends of the decoded bytes, and the dumps that begin in them.
 #[derive(Default)]
 pub(super) struct Edges {
     pub(super) head: Vec<u8>,
     pub(super) tail: VecDeque<u8>,
     pub(super) total: u64,
+    pub(super) dumps: Dumps,
 }
 
 impl Write for Edges {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.total = self.total.saturating_add(bytes.len() as u64);
-        let room = sql_dump::EDGE.saturating_sub(self.head.len());
+        let room = sql_dump::HEAD.saturating_sub(self.head.len());
         self.head.extend(bytes.iter().take(room));
-        let keep = bytes.len().min(sql_dump::EDGE);
-        let excess = (self.tail.len() + keep).saturating_sub(sql_dump::EDGE);
+        let keep = bytes.len().min(sql_dump::TAIL);
+        let excess = (self.tail.len() + keep).saturating_sub(sql_dump::TAIL);
         self.tail.drain(..excess.min(self.tail.len()));
         self.tail.extend(bytes.get(bytes.len() - keep..).unwrap_or_default());
+        self.dumps.feed(bytes);
         Ok(bytes.len())
     }
 

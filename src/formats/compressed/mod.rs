@@ -2,7 +2,7 @@
 //!
 //! Nothing but a full decode proves a compressed file: gzip's trailer is not self-locating, and a
 //! good end says nothing of the middle. [`Tap`] takes the bytes in the order in which they are read
-//! anyway, and keeps the first and last 4 KiB of what comes out; so memory stays constant and a
+//! anyway, and keeps the first and last KiB of what comes out; so memory stays constant and a
 //! decompression bomb only costs time. Files of several members, frames or streams (pigz, pzstd,
 //! `cat a.gz b.gz`) are taken as one, as the command-line tools do.
 
@@ -215,7 +215,7 @@ impl Tap {
             }),
             State::Decided(judgement) => *judgement,
             State::Decoding(decoder) => match decoder.finish() {
-                Ok(edges) => inner(kind, &edges),
+                Ok(edges) => inner(kind, edges),
                 Err(fault) => fault.judgement(kind, fed),
             },
         }
@@ -223,9 +223,9 @@ impl Tap {
 }
 
 /// The verdict on the SQL inside, with what the decoding adds to it.
-fn inner(kind: Kind, edges: &Edges) -> Judgement {
-    let tail: Vec<u8> = edges.tail.iter().copied().collect();
-    let mut judgement = sql_dump::judge_edges(&edges.head, &tail, edges.total);
+fn inner(kind: Kind, mut edges: Edges) -> Judgement {
+    let by_ends = sql_dump::judge_edges(&edges.head, edges.tail.make_contiguous(), edges.total);
+    let mut judgement = sql_dump::counted(by_ends, edges.dumps);
     judgement.facts.format = kind.facts().format;
     judgement.facts.decoded_bytes = Some(edges.total);
     let decoded = format!("decoded in full as {} ({} bytes)", kind.as_str(), edges.total);

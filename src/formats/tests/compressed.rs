@@ -87,6 +87,22 @@ fn cut_dump_that_was_compressed_well_is_cut_short_and_compact_one_not_judged() {
 }
 
 #[test]
+fn dump_that_was_not_completed_among_others_is_cut_short() {
+    let dump = fixture("shop_20250818.sql");
+    let mixed = [&dump[..dump.len() / 2], b"\n", &dump].concat();
+    for kind in Kind::ALL {
+        let bytes = packed(kind, &mixed);
+        for size in [13, 1000, bytes.len()] {
+            let mut tap = Tap::new(kind);
+            bytes.chunks(size).for_each(|chunk| tap.feed(chunk));
+            let verdict = tap.finish().verdict.to_string();
+            assert!(verdict.contains("2 dumps begin in it and 1 is completed"), "{kind:?}: {verdict}");
+        }
+        assert_eq!(word(kind, &packed(kind, &[dump.as_slice(), &dump].concat())), "whole", "{kind:?}");
+    }
+}
+
+#[test]
 fn first_bytes_alone_refuse_what_is_plainly_wrong() {
     for kind in Kind::ALL {
         let good = fixture(&format!("shop_20250818.sql.{}", kind.extension()));

@@ -118,7 +118,7 @@ fn damaged_sql_dump_never_panics_and_is_never_whole_without_its_end() {
     fuzz(&seeds, |name, bytes| {
         let counted = Counted::new(bytes);
         let judgement = inspect(name, &counted).unwrap();
-        assert!(counted.read.get() <= 8192);
+        assert!(counted.read.get() <= 32 << 10);
         judgement.verdict.is_whole()
     });
 }
@@ -160,5 +160,46 @@ fn damaged_rman_folder_never_panics_and_is_never_whole() {
             content: &file,
         };
         super::super::rman::judge(&[piece(name), piece("0b_4_1")]).unwrap().verdict.is_whole()
+    });
+}
+
+#[test]
+fn damaged_list_of_a_dump_directory_never_panics_and_is_never_whole_without_its_end() {
+    let tables = "[`shop`.`notes`]\nrows = 0\n".repeat(90);
+    let metadata = format!("# Started dump at: 2025-08-18\n{tables}# Finished dump at: 2025-08-18\n");
+    let chunks = ["\"shop@orders@@0.tsv\": 1"; 90];
+    let done = format!("{{\"tableDataBytes\": {{}}, \"chunkFileBytes\": {{{}}}}}", chunks.join(","));
+    let seeds =
+        [("metadata".to_owned(), metadata.into_bytes()), ("@.done.json".to_owned(), done.into_bytes())];
+    let beside: [(&str, &[u8]); 6] = [
+        ("metadata", b"[`shop`.`orders`]\nrows = 1\n# Finished dump at: x\n"),
+        ("shop.orders-schema.sql", b"CREATE TABLE `orders` (a int);\n"),
+        ("shop.orders.sql", b"INSERT INTO `orders` VALUES (1);\n"),
+        ("shop@orders@@0.tsv", b"1\n"),
+        ("@.json", b"{}"),
+        ("@.done.json", b"{}"),
+    ];
+    fuzz(&seeds, |name, bytes| {
+        let shell = name.starts_with('@');
+        let file = |bytes: &[u8]| {
+            let file = tempfile::tempfile().unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, bytes, 0).unwrap();
+            file
+        };
+        let others = beside.iter().filter(|(other, _)| *other != name && other.contains('@') == shell);
+        let files: Vec<_> = others
+            .map(|(name, bytes)| (*name, *bytes))
+            .chain([(name, bytes)])
+            .map(|(n, b)| (n, b, file(b)))
+            .collect();
+        let entries: Vec<_> = files
+            .iter()
+            .map(|(name, bytes, content)| super::super::dump_dir::Entry {
+                name,
+                size: bytes.len() as u64,
+                content,
+            })
+            .collect();
+        super::super::dump_dir::judge(&entries).unwrap().unwrap().verdict.is_whole()
     });
 }

@@ -47,7 +47,8 @@ fn full_judgement(name: &str, source: &(impl ReadAt + ?Sized)) -> Judgement {
             let bytes = source.bytes_at(0, usize::try_from(size).unwrap()).unwrap();
             super::compressed::judge(kind, bytes.as_slice()).unwrap()
         }
-        _ => inspect(name, source).unwrap(),
+        Some(Format::SqlDump) => super::sql_dump::judge_all(source).unwrap(),
+        Some(Format::Mtf) | None => inspect(name, source).unwrap(),
     }
 }
 

@@ -108,6 +108,12 @@ fn settings_that_were_made_wrongly_are_told_as_they_are() {
         ("policy", "fail", "S3 calls it public"),
         ("incomplete uploads", "warn", "never aborted"),
         ("expiry", "warn", "rule `tidy` removes everything under `` after 30 days"),
+        (
+            "[s3] expires",
+            "warn",
+            "a rule removes weekly backups after 30 days, of which it says nothing; a rule removes monthly backups after \
+             30 days, of which it says nothing",
+        ),
         ("object lock", "ok", "on"),
         ("default retention", "warn", "none"),
     ] {
@@ -116,6 +122,35 @@ fn settings_that_were_made_wrongly_are_told_as_they_are() {
         assert_eq!(advice(&lines, what).is_empty(), outcome == "ok");
     }
     assert_eq!(advice(&lines, "region"), "set [s3] region = \"us-east-1\"");
+}
+
+#[test]
+fn what_the_check_says_to_write_of_a_rule_is_what_it_wants_to_read() {
+    let category = |days: u32, category: &str| {
+        format!(
+            "<Rule><ID>{category}</ID><Status>Enabled</Status><Filter><Tag><Key>dbbackup-category</Key><Value>{category}\
+             </Value></Tag></Filter><Expiration><Days>{days}</Days></Expiration></Rule>"
+        )
+    };
+    let rules = format!(
+        "<LifecycleConfiguration>{}{}</LifecycleConfiguration>",
+        category(90, "weekly"),
+        category(400, "monthly")
+    );
+    let world = but_for(&[(Op::GetBucketLifecycleConfiguration, &rules)]);
+    let told = lines(&world, 0);
+    is(&told, "[s3] expires", "warn");
+    let written = advice(&told, "[s3] expires").strip_prefix("write ").unwrap().split_once(" }").unwrap().0;
+    assert_eq!(written, "expires = { weekly = \"90d\", monthly = \"400d\"");
+    let option = format!("path_style = true\n{written} }}\n");
+    world.configure(|text| text.replace("path_style = true\n", &option));
+    closed_to_others(&world);
+    let told = lines(&world, 0);
+    is(&told, "[s3] expires", "ok");
+    assert_eq!(
+        seen(&told, "expiry"),
+        "`` dbbackup-category=weekly after 90 days, `` dbbackup-category=monthly after 400 days"
+    );
 }
 
 /// The lines that come from one call each.
@@ -218,4 +253,24 @@ async fn the_embedded_server_tells_of_settings_that_were_never_made_as_s3_does()
     let stranger = crate::support::client(&s3.server, "test", "wrong");
     let refused = stranger.get_bucket_encryption().bucket(BUCKET).send().await;
     assert_eq!(code(refused), "SignatureDoesNotMatch");
+}
+
+#[test]
+fn another_host_that_sends_to_the_same_folder_is_told_while_it_does() {
+    let world = good();
+    world.backup().exits(0);
+    is(&lines(&world, 1), "prefix", "ok");
+    let run = |host: &str, date: &str| {
+        world.put(&format!("backup/_runs/host={host}/date={date}/20250819T010000Z-all.json"), "{}");
+    };
+    run("aaa", "2025-08-19");
+    is(&lines(&world, 1), "prefix", "ok");
+    let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
+    run("zzz", &today);
+    let checked = lines(&world, 1);
+    is(&checked, "prefix", "warn");
+    assert_eq!(seen(&checked, "prefix"), "backup: the host zzz sends to it too");
+    world.configure(|text| text.replace("\"backup\"", "\"backup/{hostname}\""));
+    closed_to_others(&world);
+    is(&lines(&world, 1), "prefix", "ok");
 }

@@ -111,6 +111,29 @@ fn files_of_this_machine_are_judged() {
 }
 
 #[test]
+fn a_state_directory_that_others_may_write_fails_and_what_nothing_is_expected_of_is_told() {
+    let world = good();
+    uploader(&world);
+    world.backup().exits(0);
+    let open = |mode| fs::set_permissions(world.path("state"), fs::Permissions::from_mode(mode)).unwrap();
+    open(0o777);
+    let checked = lines(&world, 1);
+    is(&checked, "state directory", "fail");
+    is(&checked, "log directory", "ok");
+    assert!(
+        line(&checked, "state directory")["seen"].as_str().unwrap().ends_with("may be written by everybody")
+    );
+    open(0o750);
+    let checked = lines(&world, 0);
+    is(&checked, "state directory", "ok");
+    is(&checked, "expectations", "warn");
+    let expect = |engine| format!("[[expect]]\nengine = \"{engine}\"\napp = \"*\"\nschedule = \"daily\"\n");
+    world.configure(|text| text + &["oracle", "mysql", "mssql"].map(expect).concat());
+    closed_to_others(&world);
+    is(&lines(&world, 0), "expectations", "ok");
+}
+
+#[test]
 fn a_machine_as_it_should_be_is_ok_and_an_empty_source_is_told() {
     let world = good();
     world.faults().write_only();

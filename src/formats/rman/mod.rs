@@ -2,19 +2,21 @@
 //!
 //! An RMAN folder is never called whole here. The header of a backup piece is not documented and was
 //! not verified on real pieces; RMAN writes no sizes to its log; so a piece that was cut after the
-//! log was written cannot be told from a good one. A folder that is plainly bad (an empty piece, an
-//! error in RMAN's own log) is `cut short`; every other one is `not judged`, with what was checked.
+//! log was written cannot be told from a good one. A folder that is plainly bad (an empty piece, a
+//! failed command in RMAN's own log) is `cut short`; every other one is `not judged`, with what was checked.
 //! Only `check_command` (RMAN `VALIDATE`) can say more. Suspicions are notes.
+
+mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::SystemTime;
 
+use self::log::Log;
 use super::mtf::block::u32_at;
+use super::named::Holding;
 use super::{Facts, Judgement, Note, ReadAt, all_zero};
 
-/// Bytes of a log that are looked at, from its end: RMAN prints its error stack last.
-const LOG_TAIL: usize = 256 << 10;
 /// Gaps and suspicious pieces named in notes; the rest are counted.
 const NAMED: usize = 5;
 
@@ -38,8 +40,9 @@ pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
     let mut facts = Facts::of("Oracle RMAN folder");
     facts.producer = Some("Oracle RMAN".to_owned());
     let (logs, others): (Vec<_>, Vec<_>) = files.iter().partition(|file| is_log(file.name));
-    // An empty one is of a program that had nothing to say.
-    let logs: Vec<_> = logs.into_iter().filter(|log| log.size > 0).collect();
+    // An empty one is of a program that had nothing to say, and an alert log is the instance's, not RMAN's.
+    let alert = |name: &str| base(name).to_ascii_lowercase().starts_with("alert_");
+    let logs: Vec<_> = logs.into_iter().filter(|log| log.size > 0 && !alert(log.name)).collect();
     let pieces: Vec<_> = others.into_iter().filter(|file| !is_aside(file.name)).collect();
     if pieces.is_empty() {
         return Ok(Judgement::cut_short("the folder holds no backup piece", facts));
@@ -47,17 +50,21 @@ pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
     if let Some(empty) = pieces.iter().find(|piece| piece.size == 0) {
         return Ok(Judgement::cut_short(format!("the piece `{}` is empty", empty.name), facts));
     }
-    let mut succeeded = false;
-    for log in &logs {
-        match read_log(log)? {
-            Log::Error(line) => {
+    let (mut succeeded, mut passing) = (false, Vec::new());
+    for file in &logs {
+        match log::read(file)? {
+            Log::Failed(line) => {
                 return Ok(Judgement::cut_short(
-                    format!("RMAN's log `{}` tells of an error: `{line}`", log.name),
+                    format!("RMAN's log `{}` tells of an error: `{line}`", file.name),
                     facts,
                 ));
             }
-            Log::Complete => succeeded = true,
-            Log::Silent => {}
+            Log::Ended { complete, passing: line } => {
+                succeeded |= complete;
+                passing.extend(line.map(|line| {
+                    format!("RMAN's log `{}` tells of an error after which it went on: `{line}`", file.name)
+                }));
+            }
         }
     }
     let mut notes = Vec::new();
@@ -69,9 +76,16 @@ pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
     if suspicious > NAMED {
         notes.push(format!("{} more pieces look suspicious", suspicious - NAMED));
     }
+    let errors = passing.len();
+    notes.append(&mut passing);
     notes.extend(gaps(&pieces));
     notes.extend(control_file(&pieces));
-    notes.extend(level_one(&pieces));
+    let holding = Holding::of(pieces.iter().map(|piece| piece.name));
+    facts.kind = holding.kind();
+    match holding.note() {
+        Some(note) => notes.push(note.to_owned()),
+        None => notes.extend(level_one(&pieces)),
+    }
     if logs.is_empty() {
         // Not a warning: most folders carry no log.
     } else if !succeeded {
@@ -79,7 +93,11 @@ pub fn judge(files: &[Piece<'_>]) -> io::Result<Judgement> {
     }
     let log = match (logs.is_empty(), succeeded) {
         (true, _) => "there is no RMAN log in the folder",
+        (false, true) if errors > 0 => "RMAN's log ends well, and tells of errors after which it went on",
         (false, true) => "RMAN's log ends well and without errors",
+        (false, false) if errors > 0 => {
+            "RMAN's log tells of errors after which it went on, and not of its end"
+        }
         (false, false) => "RMAN's log shows neither errors nor its end",
     };
     let mut judgement = Judgement::not_judged(
@@ -123,35 +141,13 @@ fn is_aside(name: &str) -> bool {
     MARKS.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
-fn base(name: &str) -> &str {
+/// Whether a name is that of a log, or of something else that is no piece.
+pub(super) fn is_beside(name: &str) -> bool {
+    is_log(name) || is_aside(name)
+}
+
+pub(super) fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
-}
-
-enum Log {
-    Error(String),
-    Complete,
-    /// Neither; perhaps no RMAN log at all.
-    Silent,
-}
-
-/// RMAN prints "Recovery Manager complete." after failures too, so errors come first.
-fn read_log(log: &Piece<'_>) -> io::Result<Log> {
-    let bytes = log.content.bytes_at(log.size.saturating_sub(LOG_TAIL as u64), LOG_TAIL)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let error = |line: &&str| {
-        let coded = |mark: &str| {
-            line.split(mark).skip(1).any(|rest| rest.bytes().take_while(u8::is_ascii_digit).count() >= 4)
-        };
-        line.contains("RMAN-00569") || line.contains("RMAN-03009") || coded("ORA-")
-    };
-    // The stack's first line is only a frame of `=`; the one with the cause says more.
-    let mut errors = text.lines().filter(error);
-    let first = errors.next();
-    if let Some(line) = errors.find(|line| !line.contains("RMAN-00569")).or(first) {
-        let shown: String = line.trim().chars().filter(|c| !c.is_control()).take(160).collect();
-        return Ok(Log::Error(shown));
-    }
-    Ok(if text.contains("Recovery Manager complete.") { Log::Complete } else { Log::Silent })
 }
 
 /// Why a piece looks cut: an end of zero bytes, or a size that does not fit its block size.
@@ -180,7 +176,8 @@ fn suspicion(piece: &Piece<'_>) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// `%U` ends `_<piece>_<copy>`: within what comes before, pieces count from 1 without gaps.
+/// `%U` ends `_<piece>_<copy>`: within what comes before, pieces count from 1 without gaps. `%s_%p` looks alike, but
+/// its first number counts the sets of the database's life: so the pieces must begin with 1, or be several of one `%u`.
 fn gaps(pieces: &[&Piece<'_>]) -> Vec<String> {
     let mut seen: BTreeMap<(String, u32), BTreeSet<u32>> = BTreeMap::new();
     for piece in pieces {
@@ -194,6 +191,7 @@ fn gaps(pieces: &[&Piece<'_>]) -> Vec<String> {
     }
     let missing: Vec<String> = seen
         .iter()
+        .filter(|((set, _), numbers)| numbers.contains(&1) || (numbers.len() > 1 && ends_with_u(set)))
         .flat_map(|((set, copy), numbers)| {
             let last = numbers.last().copied().unwrap_or_default();
             (1..last)
@@ -206,6 +204,13 @@ fn gaps(pieces: &[&Piece<'_>]) -> Vec<String> {
         return Vec::new();
     }
     vec![format!("by their numbers pieces are missing: {}", missing.join(", "))]
+}
+
+/// Whether the last part is as `%u` makes it: 8 characters of a base above ten.
+fn ends_with_u(set: &str) -> bool {
+    let last = set.rsplit('_').next().unwrap_or_default();
+    let plain = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+    last.len() == 8 && last.bytes().all(plain) && last.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 /// A piece or copy number: 1 to 4 digits, no leading zero, so that dates and times are none.
@@ -313,6 +318,54 @@ mod tests {
         let judgement = judged(&[("0a_1_1", DATA, 1), ("logs/rman.log", log, 2)]);
         let Verdict::CutShort { why } = judgement.verdict else { panic!("{:?}", judgement.verdict) };
         assert!(why.contains("RMAN-03009: failure of backup command"), "{why}");
+    }
+
+    #[test]
+    fn errors_after_which_the_backup_went_on_are_noted() {
+        let standby = "RMAN-06820: WARNING: failed to archive current log at primary database\ncannot connect to remote database\nORA-17629: Cannot connect to the remote database server\nORA-17627: ORA-01017: invalid username/password\n";
+        let failover = "RMAN-03009: failure of backup command on ch1 channel at 08/18/2025 01:00:00\nORA-19504: failed to create file \"/b/1\"\nORA-27040: file create error\nchannel ch1 disabled, job failed on it will be run on another channel\n";
+        for (errors, first) in [(standby, "ORA-17629"), (failover, "RMAN-03009")] {
+            let log = format!(
+                "Starting backup at 18-AUG-25\n{errors}Finished backup at 18-AUG-25\n\nRecovery Manager complete.\n"
+            );
+            let judgement =
+                judged(&[("0a_1_1", DATA, 1), ("c-1-20250818-00", DATA, 2), ("rman.log", log.as_bytes(), 2)]);
+            assert_eq!(judgement.verdict.word(), "not judged");
+            assert!(judgement.verdict.reason().contains("ends well, and tells of errors"));
+            assert!(noted(&judgement, &format!("after which it went on: `{first}")), "{:?}", judgement.notes);
+            // Without what shows that it went on, it is a failure.
+            let cut = judged(&[("0a_1_1", DATA, 1), ("rman.log", errors.as_bytes(), 2)]);
+            assert!(cut.verdict.to_string().starts_with("cut short"), "{}", cut.verdict);
+            // So is one before which errors passed, and the one that failed it is quoted.
+            let failed = format!(
+                "{log}RMAN-00569: = ERROR MESSAGE STACK FOLLOWS =\nRMAN-03002: failure of backup command\nORA-19502: write error\nRecovery Manager complete.\n"
+            );
+            let failed = judged(&[("0a_1_1", DATA, 1), ("rman.log", failed.as_bytes(), 2)]);
+            assert!(failed.verdict.reason().contains("RMAN-03002: failure of backup"), "{}", failed.verdict);
+        }
+    }
+
+    #[test]
+    fn alert_log_of_the_instance_is_neither_a_piece_nor_a_log_of_the_backup() {
+        let alert = b"ORA-01555 caused by SQL statement below\n";
+        let files =
+            [("0a_1_1", DATA, 1), ("c-1-20250818-00", DATA, 2), ("logs/alert_ERP.log", alert.as_slice(), 3)];
+        let judgement = judged(&files);
+        assert!(judgement.verdict.reason().contains("none of its 2 pieces is empty, there is no RMAN log"));
+        assert!(judgement.notes.is_empty(), "{:?}", judgement.notes);
+    }
+
+    #[test]
+    fn numbers_of_sets_are_no_numbers_of_pieces() {
+        let judgement = judged(&[
+            ("ERP_20250818_4211_1", DATA, 1),
+            ("ERP_20250818_4213_1", DATA, 1),
+            ("0m3k1b2c_4211_1", DATA, 1),
+            ("c-1-20250818-00", DATA, 2),
+        ]);
+        assert!(judgement.notes.is_empty(), "{:?}", judgement.notes);
+        let judgement = judged(&[("0m3k1b2c_2_1", DATA, 1), ("0m3k1b2c_3_1", DATA, 1)]);
+        assert!(noted(&judgement, "missing: 0m3k1b2c_1_1"));
     }
 
     #[test]

@@ -1,23 +1,33 @@
-//! SQL dumps of `mysqldump` and `mariadb-dump`: the header in the first 4 KiB, the trailer in the
-//! last 4 KiB.
+//! SQL dumps of `mysqldump` and `mariadb-dump`: the header in the first bytes, the trailer in the last ones.
 //!
 //! The trailer (`-- Dump completed on …`) is the last thing both programs write, and only after
 //! everything went well; then comes a line feed and nothing else. Text from tables cannot stand at
 //! the start of a line (line feeds in values are written as `\n`), but text from procedures and views
 //! can: so the trailer counts only as the last line, and only after the statements that undo what the
 //! header set up. Without comments (`--compact`, `--skip-comments`) there is no trailer, and no
-//! verdict. A hole in the middle of a dump is invisible here.
+//! verdict. That every dump in the file was completed only [`Dumps`] sees, which wants every byte; a hole
+//! in the middle of one dump is invisible here.
+
+mod dumps;
+mod end;
 
 use std::io;
 
-use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-
+use self::end::{End, TRAILER};
 use super::{Facts, Judgement, Note, ReadAt, all_zero, describe, known_magic};
+use crate::model::Verdict;
 
-/// Bytes looked at from each end.
-pub const EDGE: usize = 4096;
+pub use dumps::Dumps;
 
-const TRAILER: &str = "-- Dump completed";
+/// Bytes looked at from the start.
+pub const HEAD: usize = 4 << 10;
+/// Bytes looked at from the end: a wrapper's grants may follow the trailer.
+pub const TAIL: usize = 16 << 10;
+/// Bytes of one read of a pass.
+const CHUNK: usize = 256 << 10;
+
+/// What the first line of a header begins with.
+const PROGRAMS: [&str; 2] = ["-- MySQL dump ", "-- MariaDB dump "];
 
 /// What the header remembers, and the text with which the end must restore it. Newer MariaDB uses
 /// the second in place of the first.
@@ -32,12 +42,39 @@ const RESTORES: [(&str, &str); 2] = [
 /// What reading gave.
 pub fn judge<R: ReadAt + ?Sized>(source: &R) -> io::Result<Judgement> {
     let size = source.size()?;
-    let head = source.bytes_at(0, EDGE)?;
-    let tail = source.bytes_at(size.saturating_sub(EDGE as u64), EDGE)?;
+    let head = source.bytes_at(0, HEAD)?;
+    let tail = source.bytes_at(size.saturating_sub(TAIL as u64), TAIL)?;
     Ok(judge_edges(&head, &tail, size))
 }
 
-/// Judges a dump of `size` bytes of which the first and last [`EDGE`] (or all) are given.
+/// Judges a plain dump by its two ends and a pass over all of it.
+///
+/// # Errors
+/// What reading gave.
+pub fn judge_all<R: ReadAt + ?Sized>(source: &R) -> io::Result<Judgement> {
+    let (mut dumps, mut at) = (Dumps::default(), 0);
+    loop {
+        let bytes = source.bytes_at(at, CHUNK)?;
+        if bytes.is_empty() {
+            return Ok(counted(judge(source)?, dumps));
+        }
+        dumps.feed(&bytes);
+        at += bytes.len() as u64;
+    }
+}
+
+/// The judgement by the ends with what the pass between them said.
+#[must_use]
+pub fn counted(mut judgement: Judgement, dumps: Dumps) -> Judgement {
+    if let Some(why) = dumps.unfinished()
+        && !matches!(judgement.verdict, Verdict::CutShort { .. })
+    {
+        judgement.verdict = Verdict::CutShort { why };
+    }
+    judgement
+}
+
+/// Judges a dump of `size` bytes of which the first [`HEAD`] and last [`TAIL`] (or all) are given.
 #[must_use]
 pub fn judge_edges(head: &[u8], tail: &[u8], size: u64) -> Judgement {
     let mut facts = Facts::of("SQL dump");
@@ -54,10 +91,13 @@ pub fn judge_edges(head: &[u8], tail: &[u8], size: u64) -> Judgement {
         );
     }
     if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
-        return Judgement::not_judged(
+        let mut judgement = Judgement::not_judged(
             "the dump is UTF-16 text, as PowerShell's `>` writes it; mysql refuses to load it (use --result-file)",
             facts,
         );
+        let text = "mysql refuses to load it as it is: convert it from UTF-16 to UTF-8 before a restore, and dump with --result-file";
+        judgement.notes.push(Note::warning(text));
+        return judgement;
     }
     if tail.last() == Some(&0) {
         let zeros = tail.iter().rev().take_while(|byte| **byte == 0).count();
@@ -71,7 +111,7 @@ pub fn judge_edges(head: &[u8], tail: &[u8], size: u64) -> Judgement {
     let tail_text = String::from_utf8_lossy(tail);
     let end = End::of(&tail_text, tail.len() as u64 == size);
     let Some(header) = Header::of(&head_text) else {
-        return without_header(head, &head_text, &end, facts);
+        return without_header(head, &head_text, &tail_text, size, &end, facts);
     };
     facts.producer = Some(header.producer);
     facts.database = header.database;
@@ -112,18 +152,37 @@ fn judge_end(head: &str, tail: &str, end: &End, facts: Facts) -> Judgement {
             ),
             facts,
         ),
-        End::Other(line) => Judgement::cut_short(
+        End::StatementsAfter { before, last } if undoes(head, before) => Judgement::not_judged(
+            format!(
+                "statements follow its trailer, the last one `{}`: another program added to it",
+                show(last)
+            ),
+            facts,
+        ),
+        End::Other(line) | End::StatementsAfter { last: line, .. } => Judgement::cut_short(
             format!("its header is there, but its last line is not `{TRAILER}`; it is `{}`", show(line)),
             facts,
         ),
         End::Blank => {
-            Judgement::cut_short("it ends with 4 KiB of white space: no trailer can be seen", facts)
+            Judgement::cut_short("it ends with 16 KiB of white space: no trailer can be seen", facts)
         }
     }
 }
 
+/// Whether what the header set up is undone in `text`, which only the end of a dump does.
+fn undoes(head: &str, text: &str) -> bool {
+    RESTORES.iter().any(|(saved, restore)| head.contains(saved) && has_line(text, restore))
+}
+
 /// Dumps without the header of mysqldump: never whole, at most an end that is plainly one.
-fn without_header(head: &[u8], head_text: &str, end: &End, mut facts: Facts) -> Judgement {
+fn without_header(
+    head: &[u8],
+    head_text: &str,
+    tail_text: &str,
+    size: u64,
+    end: &End,
+    mut facts: Facts,
+) -> Judgement {
     if let End::Error(line) = end {
         return Judgement::cut_short(
             format!("the dump program's error is its last line: `{}`", show(line)),
@@ -149,18 +208,27 @@ fn without_header(head: &[u8], head_text: &str, end: &End, mut facts: Facts) -> 
     if head_text.starts_with('\u{fffd}') || head.iter().take(64).any(|byte| *byte == 0) {
         return Judgement::not_judged(format!("it is no SQL text; it is {}", describe(head)), facts);
     }
+    // What a program says that could not dump (`mysqldump: not found`, `No such container`).
+    if size <= (HEAD + TAIL) as u64 && !head_text.contains(';') && !tail_text.contains(';') {
+        let first = head_text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        return Judgement::cut_short(format!("it holds no SQL statement: `{}`", show(first.trim())), facts);
+    }
     let mut judgement = Judgement::not_judged(
         "it has no header of mysqldump or mariadb-dump (--compact and --skip-comments leave it and the trailer out), \
          so its end proves nothing",
         facts,
     );
-    if let End::Other(line) = end
+    if let End::Other(line) | End::StatementsAfter { last: line, .. } = end
         && !line.ends_with(';')
         && !line.ends_with("*/")
     {
         judgement.notes.push(Note::warning(format!("its last statement has no end: `{}`", show(line))));
     }
     judgement
+}
+
+fn begins_dump(line: &str) -> bool {
+    PROGRAMS.iter().any(|program| line.starts_with(program))
 }
 
 struct Header {
@@ -173,8 +241,7 @@ impl Header {
     /// a line; other lines may stand before it (the sandbox line, warnings, a wrapper's comment).
     fn of(head: &str) -> Option<Self> {
         let mut lines = head.trim_start_matches('\u{feff}').lines();
-        let first =
-            lines.find(|line| line.starts_with("-- MySQL dump ") || line.starts_with("-- MariaDB dump "))?;
+        let first = lines.find(|line| begins_dump(line))?;
         let producer = first.trim_start_matches("-- ").split(", for ").next().unwrap_or_default();
         let producer = producer.split_whitespace().collect::<Vec<_>>().join(" ").replace(" Distrib ", " / ");
         let database = lines
@@ -185,80 +252,6 @@ impl Header {
             .filter(|name| !name.is_empty());
         Some(Self { producer, database })
     }
-}
-
-/// What the last 4 KiB end with.
-enum End {
-    /// The trailer, with a line feed behind it and nothing but white space after.
-    Trailer(Option<NaiveDateTime>),
-    /// A trailer whose own line is not complete.
-    Unfinished(String),
-    /// A trailer and then comments only.
-    CommentsAfter(String),
-    /// A message of the dump program, redirected into its own output.
-    Error(String),
-    /// Another last line.
-    Other(String),
-    /// Only white space.
-    Blank,
-}
-
-impl End {
-    /// `from_start`: the tail is the whole file, so that its first line is a line.
-    fn of(tail: &str, from_start: bool) -> Self {
-        // The first piece may be the rest of a line that began before: text inside a row.
-        let lines: Vec<&str> = tail.split('\n').skip(usize::from(!from_start)).collect();
-        let mut filled = lines.iter().enumerate().rev().filter(|(_, line)| !line.trim().is_empty());
-        let Some((at, last)) = filled.next() else {
-            return if tail.trim().is_empty() { Self::Blank } else { Self::Other(tail.trim().to_owned()) };
-        };
-        let ended = at + 1 < lines.len();
-        if let Some(rest) = last.strip_prefix(TRAILER) {
-            return match parse_trailer(rest) {
-                Some(completed_at) if ended => Self::Trailer(completed_at),
-                _ => Self::Unfinished((*last).to_owned()),
-            };
-        }
-        let programs = ["mysqldump: ", "mariadb-dump: ", "mysqldump.exe: ", "ERROR "];
-        if programs.iter().any(|program| last.starts_with(program)) {
-            return Self::Error((*last).to_owned());
-        }
-        let comments_then_trailer = last.starts_with("--")
-            && filled
-                .find(|(_, line)| !line.starts_with("--") || line.starts_with(TRAILER))
-                .is_some_and(|(_, line)| line.starts_with(TRAILER));
-        if comments_then_trailer {
-            return Self::CommentsAfter((*last).to_owned());
-        }
-        Self::Other(last.trim_end().to_owned())
-    }
-}
-
-/// What follows `-- Dump completed`: nothing, or ` on ` and a date. `None`: neither.
-#[expect(
-    clippy::option_option,
-    reason = "no trailer, a trailer without and one with a date are three things"
-)]
-fn parse_trailer(rest: &str) -> Option<Option<NaiveDateTime>> {
-    let rest = rest.trim_end();
-    if rest.is_empty() {
-        return Some(None);
-    }
-    parse_date(rest.strip_prefix(" on ")?).map(Some)
-}
-
-/// `2025-08-18  1:02:03`: mysqldump pads with spaces, and cuts no digit of minute and second.
-fn parse_date(text: &str) -> Option<NaiveDateTime> {
-    let (day, time) = text.split_once(' ')?;
-    let day = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()?;
-    let mut parts = time.trim_start().split(':');
-    let mut number = |least: usize| {
-        let part = parts.next()?;
-        let plain = (least..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-        part.parse::<u32>().ok().filter(|_| plain)
-    };
-    let time = NaiveTime::from_hms_opt(number(1)?, number(2)?, number(2)?)?;
-    parts.next().is_none().then(|| day.and_time(time))
 }
 
 fn has_line(text: &str, wanted: &str) -> bool {
