@@ -211,6 +211,7 @@ impl Terminal {
             0 => ExitCode::Done,
             3 => ExitCode::NothingFound,
             5 => ExitCode::NoBucket,
+            129 => ExitCode::HungUp,
             130 => ExitCode::Interrupted,
             143 => ExitCode::Terminated,
             _ => ExitCode::Failed,

@@ -195,7 +195,8 @@ gone() {
     pgrep -af "$home/state/drill-"
     return 1
 }
-ended() { local code=0; wait "$drill" || code=$?; echo "$code"; }
+# Sets code; not in a shell below, whose child it is not.
+ended() { code=0; wait "$drill" || code=$?; }
 
 say '  a drill that is interrupted'
 begin
@@ -208,16 +209,19 @@ if [ "$(id -u)" -eq 0 ]; then
     check 'nor a network' test "$(readlink "/proc/$server/ns/net")" != "$(readlink /proc/self/ns/net)"
 fi
 kill -TERM "$drill"
-same 'it ends as interrupted' 143 "$(ended)"
+ended
+same 'it ends as interrupted' 143 "$code"
 check 'no server is left' gone
 begin
 kill -HUP "$drill"
-same 'a terminal that is gone ends it too' 129 "$(ended)"
+ended
+same 'a terminal that is gone ends it too' 129 "$code"
 check 'no server is left' gone
 same 'and no directory' '' "$(find "$home/state" -name 'drill-*')"
 begin
 kill -KILL "$drill"
-same 'killed, it ends at once' 137 "$(ended)"
+ended
+same 'killed, it ends at once' 137 "$code"
 check 'and its server with it' gone
 rm "$src/mysql/shop/slow_20250819.sql"
 exits 1 'the next drill' from_cron drill mysql/slow
