@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use chrono::{Datelike as _, Weekday};
 
-use crate::engines;
 use crate::model::{BackupDate, DateRange, Engine, Finding, RelPath, Severity};
 
 /// Time after the next backup's day in which it may still arrive, in the RPO where none was set:
@@ -118,43 +117,6 @@ pub fn of_app<'e>(expectations: &'e [Expect], engine: Engine, app: &RelPath) -> 
     of_engine()
         .find(|expect| expect.app.as_ref() == Some(app))
         .or_else(|| of_engine().find(|expect| expect.app.is_none()))
-}
-
-/// The app that one is counted as, and the day of it: where each day has a directory of its own
-/// (`shop/2025-08-18`, `shop/2025/08/18`), each would be an app that has one backup and then misses all others; so
-/// they count as the app above. One that has an entry of its own is what it is.
-#[must_use]
-pub fn above_a_day(expectations: &[Expect], engine: Engine, app: &RelPath) -> Option<(RelPath, BackupDate)> {
-    if expectations.iter().any(|expect| expect.engine == engine && expect.app.as_ref() == Some(app)) {
-        return None;
-    }
-    let parts: Vec<&str> = app.components().collect();
-    let (last, above) = parts.split_last()?;
-    let (above, day) = match (engines::only_a_day(last), above) {
-        (Some(day), above) => (above, day),
-        (None, [above @ .., year, month]) => (above, engines::only_a_day(&format!("{year}-{month}-{last}"))?),
-        (None, _) => return None,
-    };
-    Some((above.join("/").parse().ok()?, day))
-}
-
-/// What is to be said where each day has a directory of its own: `app` of an engine, counted as `above`.
-#[must_use]
-pub fn day_directory(engine: Engine, app: &RelPath, above: &RelPath) -> Finding {
-    let name = |app: &RelPath| if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") };
-    Finding {
-        severity: Severity::Warning,
-        subject: name(above),
-        what: format!(
-            "each day has a directory of its own ({}), which makes each day an app of its own: they count together \
-             here, and nobody misses one of several databases in them; `restore --latest` and `drill` know one day's \
-             only",
-            name(app)
-        ),
-        advice: "have the job write APP/APP_DATE.sql (a directory for each database), or name what must exist app by \
-                 app in [[expect]]"
-            .to_owned(),
-    }
 }
 
 /// What became of one set of a run.
@@ -302,22 +264,6 @@ mod tests {
 
     fn of_apps(names: &[&str]) -> Known<'static> {
         Known { apps: apps(names), ..Known::default() }
-    }
-
-    #[test]
-    fn directory_of_a_day_counts_as_the_app_above_it() {
-        let above = |expectations: &[Expect], app: &str| {
-            let found = above_a_day(expectations, Engine::Mysql, &app.parse().unwrap());
-            found.map(|(above, day)| (above.to_string(), day.to_string()))
-        };
-        let expected = |above: &str| Some((above.to_owned(), "2025-08-18".to_owned()));
-        assert_eq!(above(&[], "2025-08-18"), expected(""));
-        assert_eq!(above(&[], "shop/20250818"), expected("shop"));
-        assert_eq!(above(&[], "shop/2025/08/18"), expected("shop"));
-        for app in ["", "shop", "shop/2025", "shop_20250818", "2025-08-18/shop"] {
-            assert_eq!(above(&[], app), None, "{app}");
-        }
-        assert_eq!(above(&[expect(Some("2025-08-18"), Schedule::Daily)], "2025-08-18"), None, "named");
     }
 
     #[test]

@@ -68,7 +68,7 @@ struct Learning<'c> {
 impl Learning<'_> {
     /// The app that one counts as, noted where that is another.
     fn counted(&mut self, engine: Engine, app: RelPath) -> RelPath {
-        match expect::above_a_day(&self.config.expect, engine, &app) {
+        match engines::above_a_day(&self.config.expect, engine, &app) {
             Some((above, _)) => {
                 self.days.insert((engine, above.clone()), app);
                 above
@@ -84,7 +84,7 @@ impl Learning<'_> {
 
     /// An app of the source.
     fn saw(&mut self, engine: Engine, app: RelPath) {
-        let day = expect::above_a_day(&self.config.expect, engine, &app).map(|(_, day)| day);
+        let day = engines::above_a_day(&self.config.expect, engine, &app).map(|(_, day)| day);
         // Old ones may be left from another way to write them.
         if day.is_none_or(|day| day.day() >= self.recent) {
             let app = self.counted(engine, app);
@@ -104,7 +104,7 @@ impl Learning<'_> {
         let app = if goes_on {
             self.counted(engine, manifest.id.app.clone())
         } else {
-            let above = expect::above_a_day(&self.config.expect, engine, &manifest.id.app);
+            let above = engines::above_a_day(&self.config.expect, engine, &manifest.id.app);
             above.map_or_else(|| manifest.id.app.clone(), |(above, _)| above)
         };
         self.begins(engine, app.clone(), date);
@@ -200,7 +200,7 @@ pub(super) async fn missing(
         expect::of_app(&expectations, engine, app).is_some_and(|expect| expect.app.is_none())
     };
     let by_star = day_directories.iter().filter(|((engine, above), _)| by_star(*engine, above));
-    findings.extend(by_star.map(|((engine, above), app)| expect::day_directory(*engine, app, above)));
+    findings.extend(by_star.map(|((engine, above), app)| engines::day_directory(*engine, app, above)));
     findings
 }
 
@@ -210,7 +210,7 @@ pub(super) fn awaited(config: &Config, passed: &[Passed]) -> BTreeSet<String> {
         let (engine, app) = app_of(config, passed)?;
         // One that is no path of an app is expected by nobody.
         let app: RelPath = app.to_str()?.parse().ok()?;
-        let app = expect::above_a_day(&config.expect, engine, &app).map_or(app, |(above, _)| above);
+        let app = engines::above_a_day(&config.expect, engine, &app).map_or(app, |(above, _)| above);
         Some(if app.is_empty() { engine.to_string() } else { format!("{engine}/{app}") })
     };
     passed.iter().filter(|passed| passed.is_unfinished()).filter_map(name).collect()

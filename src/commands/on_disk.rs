@@ -1,11 +1,12 @@
 //! `dbbackup verify --local`: the manifests against the files that are still on this host.
 
-use std::io::Read as _;
+use std::io;
 use std::path::PathBuf;
 
 use super::setup::Failure;
 use crate::checksum::{Algorithm, Digest};
 use crate::manifest::{Content, Manifest};
+use crate::source::{OpenError, OpenFile};
 use crate::verify::{Fault, Kind};
 
 /// What the files on this host gave.
@@ -61,30 +62,37 @@ fn look(manifest: &Manifest, file: &Content<'_>) -> Seen {
             "the bucket has what was sent; find out who changed the file, and send it under another name if it is wanted",
         )))
     };
-    let mut open = match std::fs::File::open(&path) {
+    // As a run opens it: no link is followed, no pipe or device opened, the page cache left as found.
+    let open = match OpenFile::open(&path) {
         Ok(open) => open,
         // Swept by the source's own retention: that is its right.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Seen::Gone,
+        Err(OpenError::Vanished(_)) => return Seen::Gone,
         Err(error) => return fault(format!("it cannot be read: {error}")),
     };
+    let other = |now: String| {
+        let then = format!("{} bytes, {}", file.size, file.checksum);
+        fault(format!("it is not what was stored from here: {now}, now and {then}, then"))
+    };
+    let size = open.stamp().size;
+    if size != file.size {
+        return other(format!("{size} bytes"));
+    }
     let mut digest = Digest::new(Algorithm::Crc64Nvme);
     let mut buffer = vec![0; 1 << 20];
-    loop {
-        match open.read(&mut buffer) {
+    while digest.len() <= size {
+        let range = digest.len()..digest.len() + buffer.len() as u64;
+        open.note_cached(&range);
+        let read = open.read_at(&mut buffer, range.start);
+        open.leave_as_found(&range);
+        match read {
             Ok(0) => break,
             Ok(count) => digest.update(buffer.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return fault(format!("it cannot be read: {error}")),
         }
     }
     if digest.len() == file.size && digest.full_object() == *file.checksum {
         return Seen::Same;
     }
-    let now = digest.full_object();
-    fault(format!(
-        "it is not what was stored from here: {} bytes, {now}, now and {} bytes, {}, then",
-        digest.len(),
-        file.size,
-        file.checksum
-    ))
+    other(format!("{} bytes, {}", digest.len(), digest.full_object()))
 }

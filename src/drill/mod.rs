@@ -2,7 +2,7 @@
 //!
 //! What must stay true, since a dump is what somebody else wrote: the server has no network, no configuration of the
 //! host, no plugins, and no right to files outside its directory; where this process is root, its programs are nobody
-//! ([`confine`]); the client takes no commands from the dump; nothing of it is left running, however this process
+//! (`confine`); the client takes no commands from the dump; nothing of it is left running, however this process
 //! ends; and a disk that others write to does not fill up ([`room`]).
 
 mod confine;

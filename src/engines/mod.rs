@@ -4,6 +4,7 @@
 //! it consists of, or says in `troubles` that it does not.
 
 mod dates;
+mod day_dirs;
 mod files;
 mod folder;
 mod mssql;
@@ -21,6 +22,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use crate::source::{Excludes, Stamp};
+pub use day_dirs::{above_a_day, day_directory};
 pub use oracle::is_level_1;
 pub use why::{Passed, Why};
 
@@ -112,12 +114,6 @@ pub fn date_in_name(engine: Engine, name: &str) -> Option<BackupDate> {
         Engine::Oracle => dates::in_rman_folder_name(name),
     };
     found.dates().next()
-}
-
-/// The day that a directory's name is and nothing else: then each day has a directory of its own.
-#[must_use]
-pub fn only_a_day(name: &str) -> Option<BackupDate> {
-    dates::only_a_day(name)
 }
 
 /// Whether a name is that of a MySQL dump, its date aside.

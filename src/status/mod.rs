@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::bucket::Listed;
 use crate::catalog::{self, Entry, ProofMark, Shown};
+use crate::engines;
 use crate::expect::{self, Ages, Expect, Schedule};
 use crate::inspect;
 use crate::model::{BackupDate, Engine, Finding, Proof, RelPath};
@@ -188,14 +189,14 @@ pub fn day_directories(entries: &[Entry], expectations: &[Expect]) -> Vec<Findin
         .filter(|((engine, app), _)| {
             expect::of_app(expectations, *engine, app).is_none_or(|expect| expect.app.is_none())
         })
-        .map(|((engine, app), entry)| expect::day_directory(engine, &entry.manifest.id.app, &app))
+        .map(|((engine, app), entry)| engines::day_directory(engine, &entry.manifest.id.app, &app))
         .collect()
 }
 
 /// The app that a set counts for.
 fn counted_as(expectations: &[Expect], entry: &Entry) -> RelPath {
     let id = &entry.manifest.id;
-    let above = expect::above_a_day(expectations, id.engine, &id.app);
+    let above = engines::above_a_day(expectations, id.engine, &id.app);
     above.map_or_else(|| id.app.clone(), |(above, _)| above)
 }
 

@@ -191,6 +191,12 @@ async fn file_that_changed_on_the_disk_is_noticed_with_local_only() {
     let output = world.run(&["verify", "--local"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("OTHER ON DISK"), "{}", said(&output));
+    // Neither waited for nor followed.
+    std::fs::remove_file(world.source()).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, world.source(), rustix::fs::Mode::RWXU).unwrap();
+    let output = world.run(&["verify", "--local"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("it cannot be read"), "{}", said(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
