@@ -135,47 +135,48 @@ fn old_unfinished_uploads_of_this_host_are_swept_and_no_others() {
     assert_eq!(fs::read_to_string(&journal).unwrap(), "");
 }
 
-#[test]
-fn token_that_expires_in_mid_upload_is_asked_for_again() {
-    let world = company();
+/// A profile whose keys come of a program that notes each call in the file it gives back; `before` is the shell's
+/// word on the call under way, whose number is in `$n`.
+fn keys_from_a_program(world: &World, before: &str) -> std::path::PathBuf {
     let asked = world.path("asked");
-    let helper = world.write(
-        "helper",
+    let program = world.write(
+        "program",
         format!(
-            "#!/bin/sh\necho asked >>{}\necho '{{\"Version\":1,\"AccessKeyId\":\"test\",\"SecretAccessKey\":\"test\",\
-             \"Expiration\":\"2099-01-01T00:00:00Z\"}}'\n",
-            asked.display()
-        ),
-    );
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
-    world.write(".aws/config", format!("[profile helped]\ncredential_process = {}\n", helper.display()));
-    world.configure(|text| text.replace("[log]", "profile = \"helped\"\n[log]"));
-    world.faults().add(Rule::new(Fault::EXPIRED_TOKEN).on(Op::UploadPart).after(1).times(2));
-    world.run_by_profile(&["all", "--date", WEEKLY]).exits(0).says("ExpiredToken");
-    let asked = fs::read_to_string(asked).unwrap().lines().count();
-    assert!((2..=3).contains(&asked), "asked {asked} times");
-    restores(&world);
-}
-
-#[test]
-fn helper_for_credentials_that_fails_once_fails_no_file() {
-    let world = company();
-    let asked = world.path("asked");
-    let helper = world.write(
-        "helper",
-        format!(
-            "#!/bin/sh\necho asked >>{0}\n[ $(wc -l <{0}) -ne 2 ] || {{ echo 'dial: i/o timeout' >&2; exit 1; }}\n\
+            "#!/bin/sh\necho asked >>{0}\nn=$(wc -l <{0})\n{before}\n\
              echo '{{\"Version\":1,\"AccessKeyId\":\"test\",\"SecretAccessKey\":\"test\",\
              \"Expiration\":\"2099-01-01T00:00:00Z\"}}'\n",
             asked.display()
         ),
     );
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
-    world.write(".aws/config", format!("[profile helped]\ncredential_process = {}\n", helper.display()));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    world.write(".aws/config", format!("[profile helped]\ncredential_process = {}\n", program.display()));
     world.configure(|text| text.replace("[log]", "profile = \"helped\"\n[log]"));
+    asked
+}
+
+fn calls(asked: &std::path::Path) -> usize {
+    fs::read_to_string(asked).unwrap().lines().count()
+}
+
+#[test]
+fn token_that_expires_in_mid_upload_is_asked_for_again() {
+    let world = company();
+    let asked = keys_from_a_program(&world, "");
+    world.faults().add(Rule::new(Fault::EXPIRED_TOKEN).on(Op::UploadPart).after(1).times(2));
+    world.run_by_profile(&["all", "--date", WEEKLY]).exits(0).says("ExpiredToken");
+    let asked = calls(&asked);
+    assert!((2..=3).contains(&asked), "asked {asked} times");
+    restores(&world);
+}
+
+#[test]
+fn source_of_credentials_that_fails_once_fails_no_file() {
+    let world = company();
+    let failing = "[ $n -ne 2 ] || { echo 'dial: i/o timeout' >&2; exit 1; }";
+    let asked = keys_from_a_program(&world, failing);
     world.faults().add(Rule::new(Fault::EXPIRED_TOKEN).on(Op::UploadPart).after(1).times(1));
     world.run_by_profile(&["all", "--date", WEEKLY]).exits(0).says("ExpiredToken");
-    let asked = fs::read_to_string(asked).unwrap().lines().count();
+    let asked = calls(&asked);
     assert!(asked >= 3, "asked {asked} times");
     restores(&world);
 }
