@@ -82,7 +82,8 @@ fn left(records: Vec<RunReport>, host: &str) -> BTreeMap<String, Left> {
 
 fn finding((at, set): Left) -> Finding {
     let why = match set.status {
-        Status::Refused => format!("refused: {}", set.why),
+        // The plan's own word for it may stand before the reason.
+        Status::Refused => format!("refused: {}", set.why.strip_prefix("refuse: ").unwrap_or(&set.why)),
         Status::Failed => format!("failed: {}", set.why),
         Status::Interrupted | Status::Sent | Status::Skipped | Status::Planned => "interrupted".to_owned(),
     };
